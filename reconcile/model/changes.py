@@ -1,0 +1,124 @@
+"""Changes: the rows of the three-way comparison, each with its verdict and its reason (design: truth table)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pandas as pd
+
+from reconcile.model.entities import Entity
+from reconcile.model.findings import Finding
+
+
+class Verdict(StrEnum):
+    """What the three-way comparison says of one record; the sentences are :data:`STORY`."""
+
+    NEW_IN_BOOKS = "new in books"
+    NEW_IN_BILLING = "new in billing"
+    SAME_ALREADY = "the same already"
+    MATCHED_DIFFERENT = "matched, but different"
+    QUIET = "quiet"
+    CHANGED_IN_BOOKS = "changed in books"
+    CHANGED_IN_BILLING = "changed in billing"
+    CHANGED_ALIKE = "changed alike"
+    CHANGED_ON_BOTH = "changed on both, different fields"
+    CONFLICT = "conflict"
+    GONE_FROM_BOOKS = "gone from books"
+    GONE_FROM_BILLING = "gone from billing"
+    GONE_FROM_BOTH = "gone from both"
+
+
+class Decision(StrEnum):
+    """What happens to one differing field of one record."""
+
+    TO_BILLING = "books -> billing"
+    TO_BOOKS = "billing -> books"
+    AGREED = "agreed"
+    HELD = "held"
+
+
+CHANGE_COLUMNS = {
+    "entity": "str",
+    "key": "str",  # "books:<id>" when the record exists in books, else "billing:<id>"
+    "books_id": "str",
+    "billing_id": "str",
+    "label": "str",
+    "customer": "str",
+    "verdict": "str",
+    "held": "boolean",
+    "amount": "Int64",  # money behind the record, minor units
+    "currency": "str",
+    "reason": "str",
+}
+DIFFERENCE_COLUMNS = {
+    "entity": "str",
+    "key": "str",
+    "label": "str",
+    "field": "str",
+    "base": "str",  # values as text a person reads; the exact values travel in the plan
+    "books": "str",
+    "billing": "str",
+    "decision": "str",
+    "reason": "str",
+}
+LINK_COLUMNS = {"books_id": "str", "billing_id": "str"}
+BASE_COLUMNS = {"books_id": "str", "billing_id": "str", "fields": "str", "unsettled": "str"}
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What we remember of one entity: the last agreement per link (design: *Base*).
+
+    Attributes:
+        entity: kind of record.
+        frame: one row per live link, columns :data:`BASE_COLUMNS`. ``fields`` is a JSON object of the compared fields
+            both sides were seen to hold; references in it are keys (``"books:12"``), money is minor units, prices and
+            percents ten-millionths, child rows canonical text. ``unsettled`` names, comma-separated, the compared
+            fields on which the sides have not yet agreed (missing when there are none).
+        tombstones: one row per ended link, columns :data:`LINK_COLUMNS`: nothing is created again for these.
+    """
+
+    entity: Entity
+    frame: pd.DataFrame
+    tombstones: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One record of the comparison, for the few that a person or a push handles singly.
+
+    ``base``, ``books`` and ``billing`` hold exact values of the fields that differ, references as keys.
+    """
+
+    entity: Entity
+    key: str
+    books_id: str | None
+    billing_id: str | None
+    label: str
+    verdict: Verdict
+    base: dict[str, object]
+    books: dict[str, object]
+    billing: dict[str, object]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The three-way comparison of one entity.
+
+    Attributes:
+        entity: kind of record.
+        changes: one row per record that is not quiet, columns :data:`CHANGE_COLUMNS`.
+        differences: one row per differing field, columns :data:`DIFFERENCE_COLUMNS`.
+        pairs: every pair of records, linked before or matched now: ``books_id``, ``billing_id``, ``linked`` (boolean).
+        quiet: number of records on which both sides and the base agree.
+        findings: ambiguous matches, conflicts and differences that are held.
+    """
+
+    entity: Entity
+    changes: pd.DataFrame
+    differences: pd.DataFrame
+    pairs: pd.DataFrame
+    quiet: int
+    findings: tuple[Finding, ...]

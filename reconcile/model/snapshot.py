@@ -1,0 +1,130 @@
+"""Snapshots: one side, one entity, one moment, as pandas frames with exact types.
+
+Frame columns of every entity: ``id`` (str, never missing), ``version`` (str: SyncToken in books, row version in
+billing), ``updated_at`` (str, UTC ISO 8601), then the entity's fields of :data:`reconcile.model.entities.FIELDS` except
+child rows. Child rows (invoice lines, payment applications) are a second frame: ``parent_id``, ``position`` (Int64,
+from 1), then :data:`~reconcile.model.entities.ROW_FIELDS`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, cast
+
+import pandas as pd
+
+from reconcile.model.entities import FIELDS, ROW_FIELDS, Entity, Kind, Side
+from reconcile.model.findings import Finding
+
+RECORD_COLUMNS = {"id": "str", "version": "str", "updated_at": "str"}
+ROW_COLUMNS = {"parent_id": "str", "position": "Int64"}
+
+
+class Scope(StrEnum):
+    """How much of a side a snapshot holds: all of it, what changed, or the records asked for."""
+
+    CENSUS = "census"
+    DELTA = "delta"
+    SELECTED = "selected"
+
+
+class Gone(StrEnum):
+    """How a record went; absence alone is none of these."""
+
+    DELETED = "deleted"
+    VOIDED = "voided"
+    DEACTIVATED = "deactivated"
+
+
+def record_dtypes(entity: Entity) -> dict[str, str]:
+    """Columns and dtypes of an entity's record frame."""
+    return RECORD_COLUMNS | {f.name: f.dtype for f in FIELDS[entity] if f.kind is not Kind.ROWS}
+
+
+def row_dtypes(entity: Entity) -> dict[str, str]:
+    """Columns and dtypes of an entity's child rows; empty when it has none."""
+    return ROW_COLUMNS | {f.name: f.dtype for f in ROW_FIELDS[entity]} if entity in ROW_FIELDS else {}
+
+
+def conform(frame: pd.DataFrame, dtypes: Mapping[str, str]) -> pd.DataFrame:
+    """The same frame with exactly these columns, in this order, of these dtypes; columns it lacks are missing values.
+
+    Raises:
+        TypeError, ValueError: a value does not fit its dtype. Sides report such records as findings before this.
+    """
+    columns: dict[str, pd.Series[Any]] = {
+        name: (_as_text(frame[name]) if dtype == "str" else frame[name].astype(cast("Any", dtype)))
+        if name in frame
+        else pd.Series(pd.NA, index=frame.index, dtype=dtype)
+        for name, dtype in dtypes.items()
+    }
+    return pd.DataFrame(columns, index=frame.index).reset_index(drop=True)
+
+
+def empty_records(entity: Entity) -> pd.DataFrame:
+    """A record frame without rows."""
+    return conform(pd.DataFrame(), record_dtypes(entity))
+
+
+def empty_rows(entity: Entity) -> pd.DataFrame:
+    """A child-row frame without rows (without columns, too, when the entity has none)."""
+    return conform(pd.DataFrame(), row_dtypes(entity))
+
+
+def _as_text(values: pd.Series[Any]) -> pd.Series[Any]:
+    """Text as it is; anything else is refused, because ``astype("str")`` would make text of numbers and of ``None``."""
+    kept = values.astype("str") if values.isna().all() else values
+    if not pd.api.types.is_string_dtype(kept):
+        raise TypeError(f"column {values.name} must hold text, not {values.dtype}")
+    return kept.astype("str")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One side, one entity, one moment. An incomplete pull cannot become one: a missing row looks like a deletion.
+
+    Attributes:
+        side: where it was read.
+        entity: what it holds.
+        frame: one row per record (module docstring).
+        rows: child rows (module docstring); no columns for entities without.
+        as_of: server time of the side at the start of the pull, UTC.
+        scope: census, delta or selected.
+        counted: number of records the side itself reported for this scope; ``None`` where it reports none.
+        gone: ids known to be deleted, from a deleted marker or a direct read, never from absence.
+        unreadable: ids of records that exist but could not be read as what they should be; each has a finding.
+        findings: what was wrong with single records while reading them.
+    """
+
+    side: Side
+    entity: Entity
+    frame: pd.DataFrame
+    rows: pd.DataFrame
+    as_of: datetime
+    scope: Scope = Scope.CENSUS
+    counted: int | None = None
+    gone: frozenset[str] = frozenset()
+    unreadable: frozenset[str] = frozenset()
+    findings: tuple[Finding, ...] = field(default=())
+
+    def __len__(self) -> int:
+        """Number of readable records."""
+        return len(self.frame)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the content of both frames, independent of row order."""
+        content = hashlib.sha256()
+        keys = {"frame": ["id"], "rows": ["parent_id", "position"]}
+        for name, frame in (("frame", self.frame), ("rows", self.rows)):
+            ordered = frame.sort_values(keys[name]) if len(frame) else frame
+            content.update(ordered.to_csv(index=False).encode("utf-8", "surrogatepass"))
+        return content.hexdigest()
+
+
+Snapshots = Mapping[Entity, Snapshot]
+"""All five entities of one side."""

@@ -1,0 +1,146 @@
+"""The protocol of a side: what can be read, and - on a separate type - what can be written.
+
+A dry run is given only :class:`Readable` objects; they have no write methods at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from reconcile.model.entities import Entity, Side
+from reconcile.model.plan import Action
+from reconcile.model.snapshot import Snapshot
+
+Progress = Callable[[int, int | None], None]
+"""Called with records read so far and the expected number (``None`` when unknown)."""
+
+
+def no_progress(_done: int, _expected: int | None) -> None:
+    """A progress that nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyIdentity:
+    """Who is behind a connection: compared with the stored one before the first write."""
+
+    company_id: str
+    name: str
+    currency: str
+
+
+class Readable(Protocol):
+    """A side that can be read.
+
+    All methods raise :class:`~reconcile.errors.UnreachableError`, :class:`~reconcile.errors.RefusedError` or
+    :class:`~reconcile.errors.IncompletePullError`; malformed records become findings on the snapshot.
+    """
+
+    @property
+    def side(self) -> Side:
+        """Books or billing."""
+        ...
+
+    def identity(self) -> CompanyIdentity:
+        """Who is behind this connection."""
+        ...
+
+    def census(self, entity: Entity, progress: Progress = no_progress) -> Snapshot:
+        """All records of an entity, inactive and void ones included, counted against the side's own count."""
+        ...
+
+    def changed(self, entities: Sequence[Entity], since: datetime) -> Mapping[Entity, Snapshot]:
+        """Records changed at or after ``since`` (UTC, the side's clock), scope delta; ``gone`` holds deleted ids.
+
+        A snapshot falls back to scope census where the side cannot tell what changed (too old, too many).
+        """
+        ...
+
+    def fetch(self, entity: Entity, ids: Sequence[str]) -> Snapshot:
+        """The records with these ids, read directly, scope selected; ids that no longer exist are in ``gone``."""
+        ...
+
+
+class Status(StrEnum):
+    """What came of one write."""
+
+    DONE = "done"
+    FAILED = "failed"  # the side said no; nothing was changed
+    STALE = "stale"  # the record has another version than expected; nothing was changed
+    UNKNOWN = "unknown"  # no answer: it may or may not have happened
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One write to one side.
+
+    Attributes:
+        request_id: at most 50 characters, unique per company; repeating it never writes twice.
+        entity, action: what to do (create, update, void, delete, deactivate).
+        id: record on this side; ``None`` for create.
+        version: version it must still have; ``None`` for create.
+        fields: exact values to set, references as ids of this side; for create all of them, else only what changes.
+            Child rows are a list of dictionaries with :data:`~reconcile.model.entities.ROW_FIELDS` names.
+        context: exact values of the whole record as both sides will have it (same encoding), for sides that must send
+            more than what changes.
+    """
+
+    request_id: str
+    entity: Entity
+    action: Action
+    id: str | None
+    version: str | None
+    fields: Mapping[str, Any]
+    context: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one write.
+
+    Attributes:
+        request_id: that of the write.
+        status: done, failed, stale or unknown.
+        id, version: of the record as the side answered; ``None`` unless done.
+        code: the side's error code, empty when done.
+        reason: why it failed, in words a bookkeeper understands; may quote hostile text.
+        trace: the side's own id of the exchange (``intuit_tid``), empty when it gives none.
+        fields: the record as the side holds it after the write: exact values of its fields, references as ids of this
+            side, child rows as a list of dictionaries; empty unless done. Taken from the answer, or read back.
+    """
+
+    request_id: str
+    status: Status
+    id: str | None = None
+    version: str | None = None
+    code: str = ""
+    reason: str = ""
+    trace: str = ""
+    fields: Mapping[str, Any] = MappingProxyType({})
+
+
+class Writable(Readable, Protocol):
+    """A side that can also be written."""
+
+    def write(self, writes: Sequence[Write]) -> Sequence[Outcome]:
+        """Carry out these writes (at most :attr:`batch_size`), one outcome each, matched by request id, same order.
+
+        Never raises for what happens to a single write; a lost answer is an outcome ``unknown``.
+        """
+        ...
+
+    def find(self, entity: Entity, fields: Mapping[str, Any]) -> Sequence[str]:
+        """Ids of records that a lost create with these fields may have made (by number, name, or customer+amount+date).
+
+        Used when settling an unknown: an empty answer is the proof of absence.
+        """
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Most writes that :meth:`write` takes at once."""
+        ...

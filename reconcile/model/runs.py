@@ -30,7 +30,7 @@ class Outcome(StrEnum):
 
     @property
     def exit_code(self) -> int:
-        """0 agreed (or a dry run with nothing held), 1 agreed except held, 2 a step failed, 3 stopped before writing."""
+        """0 agreed or planned, 1 agreed except held, 2 a step failed, 3 stopped before writing."""
         return {
             Outcome.AGREED: 0,
             Outcome.PLANNED: 0,

@@ -1,0 +1,227 @@
+"""The command line. Every failure is one clear sentence and an exit code.
+
+Exit codes of a run: 0 agreed, 1 agreed except held records, 2 a step failed, 3 stopped before writing (wrong settings,
+wrong usage and unreachable systems included).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from typer.exceptions import Abort, TyperException
+
+from reconcile.errors import ReconcileError, StepFailedError
+from reconcile.model.runs import Mode, Outcome, Run
+
+app = typer.Typer(
+    name="reconcile",
+    help="Keeps QuickBooks Online and ReliaBills in agreement, and proves it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+sandbox = typer.Typer(help="A local QuickBooks and a local ReliaBills to try things on.", no_args_is_help=True)
+app.add_typer(sandbox, name="sandbox")
+
+STOPPED = Outcome.STOPPED.exit_code
+_COLOURS = {
+    Outcome.AGREED: "green",
+    Outcome.PLANNED: "cyan",
+    Outcome.AGREED_EXCEPT_HELD: "yellow",
+    Outcome.STEP_FAILED: "red",
+    Outcome.STOPPED: "red",
+    Outcome.RUNNING: "blue",
+}
+
+
+class Slot(StrEnum):
+    """The two nightly runs, Central time."""
+
+    EVENING = "22:30"
+    NIGHT = "01:30"
+
+
+@app.command()
+def run(
+    company: Annotated[str, typer.Argument(help="Company key, as in reconcile.toml.")],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, write nothing.")] = False,
+    mode: Annotated[Mode, typer.Option(help="census reads everything, delta what changed.")] = Mode.CENSUS,
+    slot: Annotated[Slot | None, typer.Option(help="The nightly slot this run belongs to.")] = None,
+    plan: Annotated[Path | None, typer.Option(help="A saved plan.json: do exactly that or less.")] = None,
+    cell_timeout: Annotated[int, typer.Option(min=1, help="Seconds after which a single cell is ended.")] = 7200,
+) -> None:
+    """Run one company now: pull, compare, check, push in five steps, tie out, file the evidence."""
+    from reconcile.config import load_config
+    from reconcile.runner.execute import Request, execute
+
+    kind = "dry" if dry_run else "night" if slot else "manual"
+    request = Request(
+        company=company,
+        mode=mode,
+        apply=not dry_run,
+        slot=slot.value if slot else "",
+        plan=str(plan.absolute()) if plan else "",
+        kind=kind,
+        cell_seconds=cell_timeout,
+    )
+    config = load_config()
+    finished = execute(config, request)
+    _print_run(finished, config.runs)
+    raise typer.Exit(finished.outcome.exit_code)
+
+
+@app.command()
+def runs(
+    company: Annotated[str | None, typer.Argument(help="Only this company's.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 20,
+) -> None:
+    """List runs, newest first."""
+    from reconcile.config import load_config
+    from reconcile.evidence import CENTRAL
+    from reconcile.state import runs as stored
+    from reconcile.state.database import open_state
+
+    config = load_config()
+    if company is not None:
+        config.company(company)
+    table = Table("run", "company", "started (Central)", "kind", "outcome", "why", box=None, pad_edge=False)
+    for found in stored.find(open_state(config.state_url), company=company, limit=limit):
+        started = f"{found.started_at.astimezone(CENTRAL):%Y-%m-%d %H:%M:%S}"
+        table.add_row(
+            found.id,
+            found.company,
+            started,
+            found.slot or found.kind,
+            Text(found.outcome.value, style=_COLOURS[found.outcome]),
+            Text(_inert(found.reason), overflow="ellipsis", no_wrap=True),
+        )
+    Console().print(table)
+
+
+@app.command()
+def show(run_id: Annotated[str, typer.Argument(metavar="RUN", help="Run id, as `reconcile runs` lists it.")]) -> None:
+    """Explain one run: outcome, steps, findings, where the evidence is."""
+    from reconcile.config import load_config
+    from reconcile.state import runs as stored
+    from reconcile.state.database import open_state
+
+    config = load_config()
+    found = stored.get(open_state(config.state_url), run_id)
+    _print_run(found, config.runs)
+    findings = config.runs / found.folder / "findings.json"
+    if findings.exists():
+        _print_findings(json.loads(findings.read_text(encoding="utf-8")))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the state database to this version."""
+    from reconcile.config import load_config
+    from reconcile.state.database import migrate as migrate_state
+
+    typer.echo(migrate_state(load_config().state_url))
+
+
+@app.command()
+def credentials(
+    company: Annotated[str, typer.Argument(help="Company key, as in reconcile.toml.")],
+) -> None:
+    """Store a company's QuickBooks credentials, encrypted; reads one JSON object from standard input.
+
+    Keys: client_id, client_secret, access_token, refresh_token (what `reconcile sandbox quickbooks` prints will do).
+    """
+    from reconcile.config import load_config
+    from reconcile.connections import store_credentials
+    from reconcile.errors import ConfigurationError
+
+    try:
+        given = json.loads(sys.stdin.read())
+    except ValueError as error:
+        raise ConfigurationError("Standard input is not a JSON object with the credentials.") from error
+    store_credentials(load_config(), company, given)
+    typer.echo(f"The QuickBooks credentials of {company} are stored, encrypted.")
+
+
+@app.command()
+def demo(
+    folder: Annotated[
+        Path | None, typer.Option(help="Where to put the demo's files (default: runs/demo, made anew).")
+    ] = None,
+) -> None:
+    """One night, end to end, on the sample company: a local QuickBooks, a local ReliaBills, real runs."""
+    from reconcile.demo import run_demo
+
+    raise typer.Exit(run_demo(folder))
+
+
+def _sandbox_commands() -> None:
+    from reconcile.sandbox.billing.command import billing, midnight
+    from reconcile.sandbox.quickbooks.command import quickbooks
+
+    sandbox.command()(quickbooks)
+    sandbox.command()(billing)
+    sandbox.command()(midnight)
+
+
+def _inert(text: str) -> str:
+    """Text for a terminal: control characters, which could move the cursor or recolour, made visible."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else "\N{REPLACEMENT CHARACTER}" for sign in text)
+
+
+def _print_run(found: Run, folder: Path) -> None:
+    console = Console(highlight=False)
+    console.print(Text(found.outcome.value.upper(), style=f"bold {_COLOURS[found.outcome]}"))
+    console.print(Text(_inert(found.reason)))
+    for step in found.steps:
+        numbers = f"{step.done} done" + "".join(
+            f", {number} {what}"
+            for number, what in ((step.failed, "failed"), (step.unknown, "unknown"), (step.held, "held"))
+            if number
+        )
+        console.print(Text(f"  {step.step.step}. {step.step.plural:<10} {step.status.value:<8} {numbers}"))
+    console.print(Text(f"Run {found.id}; evidence: {folder / found.folder}"))
+
+
+def _print_findings(findings: list[dict[str, Any]]) -> None:
+    console = Console(highlight=False)
+    serious = [finding for finding in findings if finding["severity"] != "note"]
+    for finding in serious:
+        console.print(Text(f"\n{finding['severity'].upper()}  {_inert(finding['sentence'])}"))
+        console.print(Text(f"      {_inert(finding['remedy'])}"))
+    notes = len(findings) - len(serious)
+    if notes:
+        console.print(Text(f"\n{notes} note{'' if notes == 1 else 's'} more in findings.json."))
+
+
+def main() -> None:
+    """Entry point: our own errors are one sentence on standard error and an exit code.
+
+    Wrong usage exits with 3, not with typer's 2, which here means that a push step failed.
+    """
+    if sys.argv[1:2] == ["sandbox"]:
+        _sandbox_commands()
+    try:
+        code = typer.main.get_command(app).main(standalone_mode=False)
+    except StepFailedError as error:
+        code = _complain(str(error), Outcome.STEP_FAILED.exit_code)
+    except ReconcileError as error:
+        code = _complain(str(error), STOPPED)
+    except TyperException as error:
+        code = _complain(error.format_message() + " See `reconcile --help`.", STOPPED)
+    except (KeyboardInterrupt, Abort):
+        code = _complain("Interrupted.", STOPPED)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(sentence: str, code: int) -> int:
+    typer.echo(_inert(sentence), err=True)
+    return code

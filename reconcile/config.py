@@ -1,0 +1,190 @@
+"""Configuration: one TOML file says where the state, the runs and the two sides of each company are.
+
+The file is ``reconcile.toml`` in the working folder, or what the environment variable ``RECONCILE_CONFIG`` names::
+
+    state = "sqlite:///state.db"   # or {env = "NAME"}; a SQLAlchemy URL, relative SQLite paths start beside this file
+    runs = "runs"
+    key_file = "reconcile.key"     # unlocks stored credentials; RECONCILE_KEY in the environment wins
+
+    [companies.craigs]
+    name = "Craig's Design and Landscaping Services"
+    currency = "USD"
+
+    [companies.craigs.books]
+    base_url = "https://quickbooks.api.intuit.com"
+    discovery_url = "https://developer.intuit.com/.well-known/openid_configuration/"
+    realm_id = "9130347596842384"
+    income_account = "Sales of Product Income"
+
+    [companies.craigs.billing]
+    url = {env = "CRAIGS_BILLING_URL"}
+
+No secret stands in it: passwords in database URLs come by ``{env = "NAME"}``, QuickBooks credentials are stored
+encrypted in the state database (``reconcile credentials``).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from reconcile.errors import ConfigurationError
+
+CONFIG_VARIABLE = "RECONCILE_CONFIG"
+DEFAULT_FILE = "reconcile.toml"
+_COMPANY_KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+
+
+@dataclass(frozen=True, slots=True)
+class BooksSettings:
+    """How to reach a company's QuickBooks; ``income_account`` names the account of products made there by the sync."""
+
+    base_url: str
+    discovery_url: str
+    realm_id: str
+    income_account: str
+
+
+@dataclass(frozen=True, slots=True)
+class BillingSettings:
+    """How to reach a company's ReliaBills database; the URL may hold a password and stays out of every repr."""
+
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyConfig:
+    """One company: its key (ours, safe in file names), its name, its currency and its two sides."""
+
+    key: str
+    name: str
+    currency: str
+    books: BooksSettings
+    billing: BillingSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Where everything is; paths are absolute."""
+
+    path: Path
+    state_url: str = field(repr=False)
+    runs: Path = Path("runs")
+    key_file: Path = Path("reconcile.key")
+    companies: Mapping[str, CompanyConfig] = field(default_factory=dict)
+
+    def company(self, key: str) -> CompanyConfig:
+        """The company of that key.
+
+        Raises:
+            ConfigurationError: no such company; the message lists those there are.
+        """
+        try:
+            return self.companies[key]
+        except KeyError:
+            known = ", ".join(sorted(self.companies)) or "none yet"
+            raise ConfigurationError(
+                f"There is no company {key!r} in {self.path}. Companies: {known}. "
+                f"Check the spelling, or add a [companies.{key}] section."
+            ) from None
+
+
+def load_config(path: Path | None = None) -> Config:
+    """Read the configuration file.
+
+    Raises:
+        ConfigurationError: no file, no valid TOML, a missing or wrongly typed setting; says which and where.
+    """
+    chosen = path or Path(os.environ.get(CONFIG_VARIABLE) or DEFAULT_FILE)
+    try:
+        content = tomllib.loads(chosen.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"There is no configuration file at {chosen}. Start in the folder that has {DEFAULT_FILE}, set "
+            f"{CONFIG_VARIABLE} to its path, or run `reconcile demo` to see everything work on a sample company."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"The configuration file {chosen} could not be read: {error}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"The configuration file {chosen} is not valid TOML: {error}.") from error
+    return _Reader(chosen.absolute()).config(content)
+
+
+class _Reader:
+    """Turns the parsed file into values, naming the setting in every complaint."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def config(self, content: Mapping[str, Any]) -> Config:
+        self._only(content, {"state", "runs", "key_file", "companies"}, "")
+        companies = self._table(content, "companies", "")
+        return Config(
+            path=self.path,
+            state_url=self._database_url(content, "state", ""),
+            runs=self.path.parent / self._text(content, "runs", "", default="runs"),
+            key_file=self.path.parent / self._text(content, "key_file", "", default="reconcile.key"),
+            companies={key: self._company(key, self._table(companies, key, "companies")) for key in companies},
+        )
+
+    def _company(self, key: str, table: Mapping[str, Any]) -> CompanyConfig:
+        where = f"companies.{key}"
+        if not _COMPANY_KEY.fullmatch(key):
+            self._complain(where, "a company key has small letters, digits and hyphens, at most 40")
+        self._only(table, {"name", "currency", "books", "billing"}, where)
+        books = self._table(table, "books", where)
+        self._only(books, {"base_url", "discovery_url", "realm_id", "income_account"}, f"{where}.books")
+        billing = self._table(table, "billing", where)
+        self._only(billing, {"url"}, f"{where}.billing")
+        return CompanyConfig(
+            key=key,
+            name=self._text(table, "name", where),
+            currency=self._text(table, "currency", where, default="USD"),
+            books=BooksSettings(
+                base_url=self._text(books, "base_url", f"{where}.books").rstrip("/"),
+                discovery_url=self._text(books, "discovery_url", f"{where}.books"),
+                realm_id=self._text(books, "realm_id", f"{where}.books"),
+                income_account=self._text(books, "income_account", f"{where}.books", default="Sales of Product Income"),
+            ),
+            billing=BillingSettings(url=self._database_url(billing, "url", f"{where}.billing")),
+        )
+
+    def _database_url(self, table: Mapping[str, Any], name: str, where: str) -> str:
+        url = self._text(table, name, where)
+        prefix = "sqlite:///"
+        if url.startswith(prefix) and not url.startswith((prefix + "/", prefix + ":memory:")):
+            return prefix + str(self.path.parent / url.removeprefix(prefix))
+        return url
+
+    def _text(self, table: Mapping[str, Any], name: str, where: str, *, default: str | None = None) -> str:
+        value = table.get(name, default)
+        if value is None:
+            self._complain(where, f"{name} is missing")
+        if isinstance(value, dict) and set(value) == {"env"} and isinstance(value["env"], str):
+            variable = value["env"]
+            value = os.environ.get(variable)
+            if not value:
+                self._complain(where, f"{name} comes from the environment variable {variable}, which is not set")
+        if not isinstance(value, str) or not value:
+            self._complain(where, f'{name} must be a text in quotes, or {{env = "VARIABLE"}}')
+        return value
+
+    def _table(self, table: Mapping[str, Any], name: str, where: str) -> Mapping[str, Any]:
+        value = table.get(name, {} if name == "companies" else None)
+        if not isinstance(value, dict):
+            self._complain(where, f"the section {name} is missing")
+        return value
+
+    def _only(self, table: Mapping[str, Any], known: set[str], where: str) -> None:
+        unknown = sorted(set(table) - known)
+        if unknown:
+            self._complain(where, f"unknown setting {unknown[0]!r}; known here: {', '.join(sorted(known))}")
+
+    def _complain(self, where: str, what: str) -> NoReturn:
+        place = f"[{where}]: " if where else ""
+        raise ConfigurationError(f"In {self.path}: {place}{what}.")

@@ -1,0 +1,119 @@
+"""References between keys (as plans and bases use them) and the ids of one side, while links are growing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from reconcile.model.entities import FIELDS, ROW_FIELDS, ROWS_COLUMN, Entity, Kind, Side
+from reconcile.model.rows import rows_from_text, rows_text
+from reconcile.state.links import Links
+
+_Translate = Callable[[Entity, str], str]
+_OpenRows = Callable[[Any], Sequence[Mapping[str, Any]]]
+
+
+class UnknownReferenceError(Exception):
+    """A record refers to one that does not exist on the side written."""
+
+
+def key_of(side: Side, record_id: str) -> str:
+    """``key_of(Side.BOOKS, "12") == "books:12"``."""
+    return f"{side.value}:{record_id}"
+
+
+class References:
+    """Keys to ids and back, from the live links; read once per entity, then kept current by :meth:`learn`."""
+
+    def __init__(self, links: Links) -> None:
+        self._links = links
+        self._books_of: dict[Entity, dict[str, str]] = {}
+        self._billing_of: dict[Entity, dict[str, str]] = {}
+
+    def _load(self, entity: Entity) -> None:
+        if entity not in self._books_of:
+            pairs = self._links.pairs(entity)
+            self._books_of[entity] = dict(zip(pairs["billing_id"], pairs["books_id"], strict=True))
+            self._billing_of[entity] = dict(zip(pairs["books_id"], pairs["billing_id"], strict=True))
+
+    def learn(self, entity: Entity, books_id: str, billing_id: str) -> None:
+        """A pair has been linked."""
+        self._load(entity)
+        self._books_of[entity][billing_id] = books_id
+        self._billing_of[entity][books_id] = billing_id
+
+    def id_on(self, side: Side, entity: Entity, key: str) -> str:
+        """The id on ``side`` of the record that ``key`` names.
+
+        Raises:
+            UnknownReferenceError: it has no counterpart there (yet).
+        """
+        self._load(entity)
+        named, _, record_id = key.partition(":")
+        if named == side.value:
+            return record_id
+        known = self._billing_of if side is Side.BILLING else self._books_of
+        try:
+            return known[entity][record_id]
+        except KeyError:
+            raise UnknownReferenceError(f"the {entity.singular} {key} does not exist in {side.product} yet") from None
+
+    def key(self, entity: Entity, side: Side, record_id: str) -> str:
+        """The key of a record known by its id on ``side``: the books id wherever it has one."""
+        self._load(entity)
+        if side is Side.BILLING and record_id in self._books_of[entity]:
+            return key_of(Side.BOOKS, self._books_of[entity][record_id])
+        return key_of(side, record_id)
+
+    def canonical(self, entity: Entity, key: str) -> str:
+        """The same record's key now: ``billing:7`` becomes ``books:12`` once the two are linked."""
+        side, _, record_id = key.partition(":")
+        return self.key(entity, Side(side), record_id)
+
+    def to_side(self, side: Side, entity: Entity, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Plan values (references as keys, child rows as text) as ``side`` understands them (ids, lists of rows).
+
+        Raises:
+            UnknownReferenceError: a reference has no counterpart on that side.
+        """
+        return self._translated(
+            entity, values, lambda to, key: self.id_on(side, to, key), lambda text: rows_from_text(entity, text)
+        )
+
+    def from_side(self, side: Side, entity: Entity, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Values as ``side`` answered them, as a base holds them: references as keys, child rows as canonical text."""
+        translated = self._translated(entity, values, lambda to, record_id: self.key(to, side, record_id), list)
+        column = ROWS_COLUMN.get(entity)
+        if column is not None and translated.get(column) is not None:
+            translated[column] = rows_text(entity, translated[column])
+        return translated
+
+    def settled(self, entity: Entity, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Plan values with every key in its present canonical form."""
+        translated = self._translated(entity, values, self.canonical, lambda text: rows_from_text(entity, text))
+        column = ROWS_COLUMN.get(entity)
+        if column is not None and translated.get(column) is not None:
+            translated[column] = rows_text(entity, translated[column])
+        return translated
+
+    def _translated(
+        self, entity: Entity, values: Mapping[str, Any], translate: _Translate, open_rows: _OpenRows
+    ) -> dict[str, Any]:
+        result = dict(values)
+        for field in FIELDS[entity]:
+            value = result.get(field.name)
+            if value is None:
+                continue
+            if field.kind is Kind.REF and field.to is not None:
+                result[field.name] = translate(field.to, value)
+            elif field.kind is Kind.ROWS:
+                result[field.name] = [_row(entity, row, translate) for row in open_rows(value)]
+        return result
+
+
+def _row(entity: Entity, row: Mapping[str, Any], translate: _Translate) -> dict[str, Any]:
+    result = dict(row)
+    for field in ROW_FIELDS[entity]:
+        if field.kind is Kind.REF and field.to is not None and result.get(field.name) is not None:
+            result[field.name] = translate(field.to, result[field.name])
+    return result

@@ -1,0 +1,264 @@
+"""Carrying out a plan, one push step at a time, with intent on disk before anything leaves (design: Writing).
+
+For every chunk of writes to one side: references are resolved to that side's ids; intent is committed; the entries are
+marked as sent under a check of the lease; the side writes; answers, links and base are committed together. A step in
+which anything failed, was left unknown, or is stopped by a finding has failed
+(:class:`~reconcile.errors.StepFailedError`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from reconcile.errors import StepFailedError
+from reconcile.model.entities import Entity, Side
+from reconcile.model.findings import Finding, Severity
+from reconcile.model.journal import AgreementUpdate, Answer, Entry, EntryStatus
+from reconcile.model.plan import Action, Operation, Plan
+from reconcile.model.runs import StepResult, StepStatus
+from reconcile.push.references import References, UnknownReferenceError
+from reconcile.sides.side import Outcome, Progress, Status, Writable, Write, no_progress
+from reconcile.state.journal import Journal
+
+_STATUS = {
+    Status.DONE: EntryStatus.DONE,
+    Status.FAILED: EntryStatus.FAILED,
+    Status.STALE: EntryStatus.STALE,
+    Status.UNKNOWN: EntryStatus.UNKNOWN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What came of one operation.
+
+    Attributes:
+        operation: as planned.
+        status: ``done``, ``failed``, ``stale``, ``unknown`` or ``waiting`` (what it refers to does not exist yet).
+        record_id: id on the written side; ``None`` when nothing was written.
+        reason: why it is not done, for a bookkeeper; may quote hostile text.
+        differs: names of fields that the side stored otherwise than asked.
+    """
+
+    operation: Operation
+    status: str
+    record_id: str | None = None
+    reason: str = ""
+    differs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """A push step's result and everything behind it."""
+
+    result: StepResult
+    attempts: tuple[Attempt, ...]
+
+
+class Pusher:
+    """Carries out the steps of one plan against two writable sides."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        sides: Mapping[Side, Writable],
+        journal: Journal,
+        references: References,
+        versions: Mapping[tuple[Side, Entity], Mapping[str, str]],
+    ) -> None:
+        """``versions`` gives the version of each record as pulled, by side and entity; used to stamp new bases."""
+        self._plan = plan
+        self._sides = sides
+        self._journal = journal
+        self._references = references
+        self._versions = versions
+
+    def push(self, step: Entity, findings: Sequence[Finding] = (), progress: Progress = no_progress) -> StepReport:
+        """Carry out one step of the plan, all of its good records, whatever happens to single ones.
+
+        ``findings`` are those of the run: one of severity *stop* for this step's entity makes the step fail once its
+        good records are across. The caller raises with :func:`insist` after it has recorded and shown the report.
+        """
+        operations = self._plan.step(step)
+        attempts = list(self._remember(operations))
+        progress(len(attempts), len(operations))
+        for side in Side:
+            waiting = [operation for operation in operations if operation.side is side]
+            for chunk in _chunks(waiting, self._sides[side].batch_size):
+                attempts.extend(self._write(side, chunk))
+                progress(len(attempts), len(operations))
+        return StepReport(_result(step, attempts, findings), tuple(attempts))
+
+    def _remember(self, operations: Sequence[Operation]) -> Iterator[Attempt]:
+        updates: list[tuple[Operation, AgreementUpdate]] = []
+        for operation in operations:
+            if operation.action is Action.FORGET:
+                self._journal.forget(
+                    operation.step, operation.books_id or "", operation.billing_id or "", because=operation.reason
+                )
+                yield Attempt(operation, "done")
+            elif not operation.action.writes:
+                books_id, billing_id = _both_ids(operation, operation.books_id, operation.billing_id)
+                self._references.learn(operation.step, books_id, billing_id)
+                updates.append((operation, self._agreement(operation, books_id, billing_id)))
+                yield Attempt(operation, "done")
+        if updates:
+            self._journal.remember(updates)
+
+    def _write(self, side: Side, operations: Sequence[Operation]) -> Iterator[Attempt]:
+        resolved: list[tuple[Operation, Mapping[str, Any]]] = []
+        contexts: list[Mapping[str, Any]] = []
+        for operation in operations:
+            try:
+                fields = self._references.to_side(side, operation.step, operation.payload)
+                context = self._references.to_side(side, operation.step, {**operation.agreed, **operation.payload})
+            except UnknownReferenceError as error:
+                yield Attempt(operation, "waiting", reason=f"It waits: {error}.")
+            else:
+                resolved.append((operation, fields))
+                contexts.append(context)
+        if not resolved:
+            return
+        entries = self._journal.intend(resolved)
+        writes = [
+            Write(
+                request_id=entry.request_id,
+                entity=operation.step,
+                action=operation.action,
+                id=entry.target_id,
+                version=operation.expected_version,
+                fields=fields,
+                context=context,
+            )
+            for (operation, fields), context, entry in zip(resolved, contexts, entries, strict=True)
+        ]
+        self._journal.mark_sent(entries)
+        outcomes = self._sides[side].write(writes)
+        answers: list[Answer] = []
+        attempts: list[Attempt] = []
+        for (operation, _), entry, outcome in zip(resolved, entries, outcomes, strict=True):
+            answer, attempt = self._answer(side, operation, entry, outcome)
+            answers.append(answer)
+            attempts.append(attempt)
+        self._journal.answer(answers)
+        yield from attempts
+
+    def _answer(self, side: Side, operation: Operation, entry: Entry, outcome: Outcome) -> tuple[Answer, Attempt]:
+        answer = Answer(
+            entry_id=entry.id,
+            status=_STATUS[outcome.status],
+            target_id=outcome.id,
+            version_after=outcome.version,
+            trace=outcome.trace,
+            code=outcome.code,
+            reason=outcome.reason,
+            evidence="",
+            agreement=None,
+        )
+        if outcome.status is not Status.DONE or outcome.id is None:
+            return answer, Attempt(operation, outcome.status.value, outcome.id, outcome.reason)
+        books_id, billing_id = _both_ids(
+            operation,
+            outcome.id if side is Side.BOOKS else operation.books_id,
+            outcome.id if side is Side.BILLING else operation.billing_id,
+        )
+        self._references.learn(operation.step, books_id, billing_id)
+        stored = self._references.from_side(side, operation.step, outcome.fields)
+        update = self._agreement(operation, books_id, billing_id, stored=stored, written=(side, outcome.version))
+        differs = tuple(sorted(set(update.unsettled) - set(operation.unsettled)))
+        return replace(answer, agreement=update), Attempt(operation, "done", outcome.id, differs=differs)
+
+    def _agreement(
+        self,
+        operation: Operation,
+        books_id: str,
+        billing_id: str,
+        *,
+        stored: Mapping[str, Any] | None = None,
+        written: tuple[Side, str | None] | None = None,
+    ) -> AgreementUpdate:
+        """The base after this operation: only what both sides were seen to hold (I4).
+
+        ``stored`` is the written side's record as it answered; a field it holds otherwise than planned is not agreed
+        but unsettled, and the next comparison shows it.
+        """
+        agreed = self._references.settled(operation.step, operation.agreed)
+        differing = () if stored is None else tuple(name for name in agreed if stored.get(name) != agreed[name])
+        versions = {
+            Side.BOOKS: self._versions.get((Side.BOOKS, operation.step), {}).get(books_id),
+            Side.BILLING: self._versions.get((Side.BILLING, operation.step), {}).get(billing_id),
+        }
+        if written is not None:
+            versions[written[0]] = written[1]
+        return AgreementUpdate(
+            entity=operation.step,
+            books_id=books_id,
+            billing_id=billing_id,
+            books_version=versions[Side.BOOKS],
+            billing_version=versions[Side.BILLING],
+            fields={name: value for name, value in agreed.items() if name not in differing},
+            unsettled=tuple(sorted({*operation.unsettled, *differing})),
+        )
+
+
+def _both_ids(operation: Operation, books_id: str | None, billing_id: str | None) -> tuple[str, str]:
+    if books_id is None or billing_id is None:
+        raise ValueError(f"{operation.action} of {operation.step} {operation.key} ends without an id on both sides")
+    return books_id, billing_id
+
+
+def _chunks(operations: Sequence[Operation], size: int) -> Iterator[Sequence[Operation]]:
+    for start in range(0, len(operations), size):
+        yield operations[start : start + size]
+
+
+def _result(step: Entity, attempts: Sequence[Attempt], findings: Sequence[Finding]) -> StepResult:
+    stops = [finding for finding in findings if finding.entity is step and finding.severity is Severity.STOP]
+    held = sum(finding.entity is step and finding.severity is Severity.HOLD for finding in findings)
+    unfinished = [attempt for attempt in attempts if attempt.status != "done"]
+    sentences = [f"{finding.sentence} {finding.remedy}" for finding in stops]
+    sentences += [_sentence(attempt) for attempt in unfinished]
+    return StepResult(
+        step=step,
+        status=StepStatus.FAILED if sentences else StepStatus.SYNCED,
+        done=sum(attempt.status == "done" for attempt in attempts),
+        failed=len(stops) + sum(attempt.status in {"failed", "stale", "waiting"} for attempt in attempts),
+        held=held,
+        unknown=sum(attempt.status == "unknown" for attempt in attempts),
+        reason=" ".join(sentences),
+    )
+
+
+def _sentence(attempt: Attempt) -> str:
+    operation = attempt.operation
+    where = operation.side.product if operation.side is not None else "our memory"
+    record = f"{operation.step.singular} {operation.label!r}"
+    if operation.customer and operation.step is not Entity.CUSTOMER:
+        record += f" of {operation.customer!r}"
+    if attempt.status == "unknown":
+        return (
+            f"No answer came when the {record} was written to {where} ({attempt.reason or 'the reply was lost'}); "
+            "whether it arrived is found out before anything is written again."
+        )
+    if attempt.status == "stale":
+        return f"The {record} was changed in {where} while this run was on its way; the next run compares it again."
+    return f"The {record} could not be written to {where}: {attempt.reason}"
+
+
+def insist(report: StepReport) -> None:
+    """Raise when the step has failed, so that no later step starts.
+
+    Raises:
+        StepFailedError: with the reasons, for a bookkeeper.
+    """
+    result = report.result
+    if result.status is not StepStatus.FAILED:
+        return
+    later = [entity.plural for entity in Entity if entity.step > result.step.step]
+    waiting = f" Not started: {', '.join(later)}." if later else ""
+    raise StepFailedError(
+        f"Step {result.step.step} of 5, {result.step.plural}, failed. {result.reason} "
+        f"{result.done} good {'record is' if result.done == 1 else 'records are'} across.{waiting}"
+    )

@@ -1,0 +1,284 @@
+"""Executing one company's notebook with papermill, judging what came of it, and filing the evidence."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import papermill
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from papermill.exceptions import PapermillExecutionError
+from sqlalchemy import Engine
+
+from reconcile.config import CONFIG_VARIABLE, Config
+from reconcile.errors import ConfigurationError, ReconcileError
+from reconcile.evidence import RunFolder, digest, make_folder, manifest, read_verdict, redact, write_json, write_text
+from reconcile.model.runs import Mode, Outcome, Run
+from reconcile.runner.notebook import check_parameters, publish
+from reconcile.runner.verdict import Ending, Execution, Verdict, judge
+from reconcile.session import RUN_VARIABLE, company_secrets
+from reconcile.state import lease, runs
+from reconcile.state.database import open_state
+from reconcile.state.journal import Journal
+
+NOTEBOOKS_VARIABLE = "RECONCILE_NOTEBOOKS"
+CELL_SECONDS = 2 * 60 * 60
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be run.
+
+    Attributes:
+        company: company key.
+        mode: census or delta.
+        apply: whether writing is allowed.
+        slot: ``22:30``, ``01:30`` or empty.
+        slot_date: local date of the slot.
+        plan: path of a saved plan to enforce, or empty.
+        kind: ``night``, ``manual`` or ``dry``; names the folder.
+        cell_seconds: time-out of a single cell.
+    """
+
+    company: str
+    mode: Mode = Mode.CENSUS
+    apply: bool = True
+    slot: str = ""
+    slot_date: date | None = None
+    plan: str = ""
+    kind: str = "manual"
+    cell_seconds: int = CELL_SECONDS
+
+    def parameters(self) -> dict[str, Any]:
+        """The notebook's parameters, JSON values with their types."""
+        return {
+            "company": self.company,
+            "mode": self.mode.value,
+            "apply": self.apply,
+            "slot": self.slot,
+            "plan_to_enforce": self.plan,
+        }
+
+
+def notebooks_folder() -> Path:
+    """Where the product's notebooks are: beside the package, or where ``RECONCILE_NOTEBOOKS`` says."""
+    return Path(os.environ.get(NOTEBOOKS_VARIABLE) or Path(__file__).parents[2] / "notebooks")
+
+
+def execute(config: Config, request: Request) -> Run:
+    """Run one company: execute ``sync.ipynb``, judge, file the evidence; gives back the finished run.
+
+    Raises:
+        ConfigurationError: it could not be started; nothing was read or written and no run exists.
+    """
+    config.company(request.company)
+    notebook = notebooks_folder() / "sync.ipynb"
+    parameters = request.parameters()
+    check_parameters(notebook, parameters)
+    engine = open_state(config.state_url)
+    started_at = datetime.now(UTC)
+    run_id = runs.new_run_id(started_at)
+    folder = make_folder(config.runs, request.company, request.kind, run_id, started_at)
+    runs.create(engine, _new_run(config, request, run_id, folder, started_at))
+    execution = _execute_notebook(config, notebook, folder, request, run_id)
+    lease.release_run(engine, run_id)
+    return _file(config, engine, runs.get(engine, run_id), folder, execution)
+
+
+def _new_run(config: Config, request: Request, run_id: str, folder: RunFolder, started_at: datetime) -> Run:
+    return Run(
+        id=run_id,
+        company=request.company,
+        kind=request.kind,
+        mode=request.mode,
+        apply=request.apply,
+        slot=request.slot,
+        slot_date=request.slot_date,
+        parameters=request.parameters(),
+        started_at=started_at,
+        ended_at=None,
+        outcome=Outcome.RUNNING,
+        reason="",
+        folder=str(folder.path.relative_to(config.runs)),
+    )
+
+
+def _execute_notebook(config: Config, notebook: Path, folder: RunFolder, request: Request, run_id: str) -> Execution:
+    environment = {
+        CONFIG_VARIABLE: str(config.path),
+        RUN_VARIABLE: run_id,
+        "GX_ANALYTICS_ENABLED": "false",
+        "MPLBACKEND": "agg",
+    }
+    try:
+        with _environment(environment), _interruptible():
+            papermill.execute_notebook(
+                str(notebook),
+                str(folder.partial_notebook),
+                parameters=request.parameters(),
+                kernel_name="python3",
+                progress_bar=False,
+                execution_timeout=request.cell_seconds,
+                shutdown_kernel="immediate",
+                cwd=str(config.path.parent),
+            )
+    except (KeyboardInterrupt, _Terminated, *_ENDINGS) as error:
+        return _ending(error, request.cell_seconds)
+    return Execution(Ending.COMPLETED)
+
+
+_ENDINGS: Mapping[type[Exception], Ending] = {
+    PapermillExecutionError: Ending.CELL_FAILED,
+    CellTimeoutError: Ending.TIMED_OUT,
+    DeadKernelError: Ending.KERNEL_DIED,
+    OSError: Ending.NOT_SAVED,
+    RuntimeError: Ending.NOT_STARTED,
+}
+
+
+def _ending(error: BaseException, cell_seconds: int) -> Execution:
+    ending = next((ending for kind, ending in _ENDINGS.items() if isinstance(error, kind)), Ending.INTERRUPTED)
+    reason = {
+        Ending.CELL_FAILED: _cell_reason(error),
+        Ending.TIMED_OUT: f"A cell timed out after {cell_seconds / 60:g} minutes and the run was ended.",
+        Ending.KERNEL_DIED: (
+            "The notebook's kernel died (often: out of memory). What was written until then is in the journal."
+        ),
+        Ending.NOT_SAVED: f"The notebook could not be saved: {error}.",
+        Ending.NOT_STARTED: f"The notebook's kernel could not be started: {error}.",
+        Ending.INTERRUPTED: "The run was interrupted; what was written until then is in the journal.",
+    }[ending]
+    return Execution(ending, reason)
+
+
+def _cell_reason(error: BaseException) -> str:
+    """The failing cell's sentence: our own errors speak for themselves, others are named by type."""
+    if not isinstance(error, PapermillExecutionError):
+        return ""
+    if error.ename in _OUR_ERRORS:
+        return str(error.evalue)
+    return f"Something broke that nobody expected ({error.ename}: {error.evalue}). See the failing cell below."
+
+
+def _our_errors() -> frozenset[str]:
+    def names(kind: type[BaseException]) -> Iterator[str]:
+        yield kind.__name__
+        for child in kind.__subclasses__():
+            yield from names(child)
+
+    return frozenset(names(ReconcileError))
+
+
+_OUR_ERRORS = _our_errors()
+
+
+class _Terminated(Exception):  # noqa: N818  a request to end, not an error
+    """The process was asked to end."""
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Turn SIGTERM into an exception, so that an interrupted run still files its evidence."""
+
+    def terminate(_signal: int, _frame: FrameType | None) -> None:
+        raise _Terminated
+
+    try:
+        previous = signal.signal(signal.SIGTERM, terminate)
+    except ValueError:  # not the main thread: whoever owns it decides about signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables that the kernel inherits."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _file(config: Config, engine: Engine, run: Run, folder: RunFolder, execution: Execution) -> Run:
+    """Judge the run and write what stays of it."""
+    journal = Journal(engine, run.company, run.id, None)
+    extract = journal.extract(run.id)
+    still_open = int(extract["status"].isin(["intent", "sent", "unknown"]).sum())
+    decided = judge(run, execution, writes=len(extract), open_entries=still_open)
+    secrets = company_secrets(config, run.company, engine)
+    run = replace(run, outcome=decided.outcome, reason=redact(decided.reason, secrets), ended_at=datetime.now(UTC))
+    try:
+        write_text(folder.journal, redact(extract.to_json(orient="records", lines=True), secrets))
+        if folder.partial_notebook.exists():
+            publish(folder.partial_notebook, folder.notebook, run, secrets)
+    except (OSError, ValueError) as error:
+        decided = Verdict(run.outcome, f"{run.reason} Its evidence could not be saved completely: {error}.")
+        run = replace(run, reason=redact(decided.reason, secrets))
+    runs.finish(engine, run.id, run.outcome, run.reason, run.ended_at or datetime.now(UTC))
+    write_json(folder.verdict, run_json(run, folder, previous_digest(config, engine, run)))
+    return run
+
+
+def run_json(run: Run, folder: RunFolder, previous: str) -> dict[str, Any]:
+    """What ``run.json`` says: the run, the versions it ran with, its artifacts with hashes, the previous run's hash."""
+    return {
+        "run": run.id,
+        "company": run.company,
+        "kind": run.kind,
+        "outcome": run.outcome.value,
+        "exit_code": run.outcome.exit_code,
+        "reason": run.reason,
+        "parameters": dict(run.parameters),
+        "slot": run.slot,
+        "slot_date": run.slot_date.isoformat() if run.slot_date else None,
+        "started_at": run.started_at.isoformat(),
+        "ended_at": run.ended_at.isoformat() if run.ended_at else None,
+        "steps": [
+            {
+                "step": step.step.value,
+                "status": step.status.value,
+                "done": step.done,
+                "failed": step.failed,
+                "held": step.held,
+                "unknown": step.unknown,
+                "reason": step.reason,
+            }
+            for step in run.steps
+        ],
+        "counts": dict(run.counts),
+        "control_totals": dict(run.control_totals),
+        "versions": {name: version(name) for name in ("reconcile", "pandas", "papermill", "great-expectations")},
+        "artifacts": manifest(folder),
+        "previous": previous,
+    }
+
+
+def previous_digest(config: Config, engine: Engine, run: Run) -> str:
+    """SHA-256 of the ``run.json`` of the company's previous finished run; empty for the first."""
+    for earlier in runs.find(engine, company=run.company, limit=50):
+        if earlier.id < run.id and earlier.ended_at is not None:
+            folder = RunFolder(config.runs / earlier.folder)
+            try:
+                read_verdict(folder)
+            except ConfigurationError:
+                continue
+            return digest(folder.verdict)
+    return ""

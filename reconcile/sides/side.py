@@ -6,10 +6,9 @@ A dry run is given only :class:`Readable` objects; they have no write methods at
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, Protocol
 
 from reconcile.model.entities import Entity, Side
@@ -120,7 +119,7 @@ class Outcome:
     code: str = ""
     reason: str = ""
     trace: str = ""
-    fields: Mapping[str, Any] = MappingProxyType({})
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Writable(Readable, Protocol):

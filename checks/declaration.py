@@ -1,0 +1,144 @@
+"""What a check is: a rule with a name, a severity per side, a sentence for a bookkeeper and a remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import pandas as pd
+
+from checks.world import World
+from reconcile.model.entities import Entity, Side
+from reconcile.model.findings import Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One of Great Expectations' own expectations, by the name of its class, before anything is imported.
+
+    Attributes:
+        name: class in ``great_expectations.expectations``.
+        arguments: its keyword arguments.
+    """
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def column(self) -> str | None:
+        """The column it looks at; ``None`` when it looks at the table as a whole."""
+        column = self.arguments.get("column")
+        return None if column is None else str(column)
+
+
+def holds(column: str) -> Expectation:
+    """The boolean helper column is true wherever the rule applies; a missing value means that it does not apply."""
+    return Expectation("ExpectColumnValuesToBeInSet", MappingProxyType({"column": column, "value_set": [True]}))
+
+
+def present(column: str) -> Expectation:
+    """The column has no missing value."""
+    return Expectation("ExpectColumnValuesToNotBeNull", MappingProxyType({"column": column}))
+
+
+def unique(column: str) -> Expectation:
+    """No value of the column occurs twice; missing values do not count."""
+    return Expectation("ExpectColumnValuesToBeUnique", MappingProxyType({"column": column}))
+
+
+def rows_present() -> Expectation:
+    """The frame has rows; how many it needs at least is filled in for each frame (:meth:`World.rows_needed`)."""
+    return Expectation("ExpectTableRowCountToBeBetween", MappingProxyType({"min_value": 1}))
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One rule.
+
+    Attributes:
+        name: short stable name, unique over all suites.
+        entity: kind of record it is about.
+        severity: per side to which it applies, what breaking it does to the run.
+        expectation: what Great Expectations is asked.
+        sentence: what is wrong, for a bookkeeper. A template: ``{name}`` is a column of the suite's frame (external
+            text is shortened), ``{name:money}`` an amount in minor units, ``{name:number}`` a scaled integer.
+        remedy: what to do now; a template like ``sentence``.
+        linked_severity: severity for records that have a counterpart on the other side; ``None`` for the same.
+        company_choice: whether a company may choose another severity for the books side (bad invoice numbers).
+        amount: column with the money at stake in minor units; empty when no money is.
+    """
+
+    name: str
+    entity: Entity
+    severity: Mapping[Side, Severity]
+    expectation: Expectation
+    sentence: str
+    remedy: str
+    linked_severity: Severity | None = None
+    company_choice: bool = False
+    amount: str = "amount"
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A table of checks and the function that computes the columns they look at.
+
+    Attributes:
+        name: of the suite.
+        checks: its rules, rows-present first.
+        facts: given the world, a side and an entity: one row per record, in the order of the snapshot, with ``id``,
+            ``label``, ``customer``, ``amount``, ``currency``, ``linked`` and the helper columns.
+    """
+
+    name: str
+    checks: tuple[Check, ...]
+    facts: Callable[[World, Side, Entity], pd.DataFrame]
+
+    @property
+    def entities(self) -> tuple[Entity, ...]:
+        """The kinds of record it looks at, in their order."""
+        return tuple(entity for entity in Entity if any(check.entity is entity for check in self.checks))
+
+
+BOTH_NOTE: Mapping[Side, Severity] = MappingProxyType({Side.BOOKS: Severity.NOTE, Side.BILLING: Severity.NOTE})
+BOTH_HOLD: Mapping[Side, Severity] = MappingProxyType({Side.BOOKS: Severity.HOLD, Side.BILLING: Severity.HOLD})
+BOTH_STOP: Mapping[Side, Severity] = MappingProxyType({Side.BOOKS: Severity.STOP, Side.BILLING: Severity.STOP})
+BOOKS_HOLD: Mapping[Side, Severity] = MappingProxyType({Side.BOOKS: Severity.HOLD})
+BILLING_HOLD: Mapping[Side, Severity] = MappingProxyType({Side.BILLING: Severity.HOLD})
+BILLING_NOTE: Mapping[Side, Severity] = MappingProxyType({Side.BILLING: Severity.NOTE})
+
+
+def first_checks(entity: Entity) -> tuple[Check, ...]:
+    """What every suite begins with: rows present, then keys present and unique.
+
+    Rows come first because an empty frame passes every other expectation.
+    """
+    return (
+        Check(
+            f"{entity}_rows_present",
+            entity,
+            BOTH_NOTE,
+            rows_present(),
+            "{here} has no {records}, {there} has {there_count}.",
+            "Nothing to do if this company is new in {here}; otherwise make sure that the right company is connected.",
+            amount="",
+        ),
+        Check(
+            f"{entity}_key_present",
+            entity,
+            BOTH_STOP,
+            present("id"),
+            f'The {entity.singular} "{{label}}" came from {{here}} without its id.',
+            "Read the company again; if it stays, call support: {here} must give every record an id.",
+        ),
+        Check(
+            f"{entity}_key_unique",
+            entity,
+            BOTH_STOP,
+            unique("id"),
+            f'The {entity.singular} "{{label}}" came from {{here}} twice under the id {{id}}.',
+            "Read the company again; if it stays, call support: two records cannot share an id.",
+        ),
+    )

@@ -1,0 +1,238 @@
+"""Both sides in one language: references as keys, child rows as one text, and the words a person knows a record by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, cast
+
+import pandas as pd
+
+from reconcile.errors import IncompletePullError
+from reconcile.model.entities import FIELDS, ROW_FIELDS, ROWS_COLUMN, Entity, Field, Kind, Side, label_column
+from reconcile.model.money import from_scaled, show
+from reconcile.model.rows import NO_ROWS, rows_from_text, rows_text, rows_texts
+from reconcile.model.snapshot import Snapshot
+
+TO_BILLING_KEY = '"billing:'
+"""How a reference to a record that was only in billing begins inside a canonical text."""
+
+
+def key_of(side: Side, record_id: str) -> str:
+    """The key of a record by the side that names it: ``books:12``."""
+    return f"{side}:{record_id}"
+
+
+def side_and_id(key: str) -> tuple[Side, str]:
+    """The side that names a record and its id there: the inverse of :func:`key_of`."""
+    side, _, record_id = key.partition(":")
+    return Side(side), record_id
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """Translates references of one side to keys, by the pairs of the entities compared so far.
+
+    A value that grows: each entity compared gives :meth:`including` its pairs to the next.
+
+    Attributes:
+        pairs: ``books_id`` and ``billing_id`` of every pair, per entity.
+        labels: what a person knows a record by, per entity, indexed by key.
+    """
+
+    pairs: Mapping[Entity, pd.DataFrame] = field(default_factory=lambda: MappingProxyType({}))
+    labels: Mapping[Entity, pd.Series[str]] = field(default_factory=lambda: MappingProxyType({}))
+
+    def including(self, entity: Entity, pairs: pd.DataFrame, books: Snapshot, billing: Snapshot) -> References:
+        """The same references, knowing these pairs and these records as well."""
+        grown = References({**self.pairs, entity: pairs}, self.labels)
+        known = [
+            pd.Series(snapshot.frame[label_column(entity)].array, index=grown.keys(side, entity, snapshot.frame["id"]))
+            for side, snapshot in ((Side.BOOKS, books), (Side.BILLING, billing))
+        ]
+        labels = pd.concat(known).dropna()
+        return References(grown.pairs, {**self.labels, entity: labels[~labels.index.duplicated()]})
+
+    def keys(self, side: Side, entity: Entity, ids: pd.Series[str]) -> pd.Series[str]:
+        """The keys of records of ``entity`` given by their ids on ``side``; a missing id has no key."""
+        if side is Side.BOOKS:
+            return f"{Side.BOOKS}:" + ids
+        paired = self._books_ids(entity, ids)
+        return (f"{Side.BOOKS}:" + paired).where(paired.notna(), f"{Side.BILLING}:" + ids)
+
+    def ids(self, side: Side, entity: Entity, keys: pd.Series[str]) -> pd.Series[str]:
+        """The ids on ``side`` of records given by key; missing where the record is not there."""
+        own = keys.str.startswith(f"{side}:").fillna(value=False).astype(bool)
+        ids = keys.str.partition(":")[2].astype("str")
+        if entity not in self.pairs:
+            return ids.where(own)
+        there, here = f"{side.other}_id", f"{side}_id"
+        pairs = self.pairs[entity]
+        across = ids.map(pd.Series(pairs[here].array, index=pairs[there].array)).astype("str")
+        return ids.where(own, across)
+
+    def current(self, entity: Entity, keys: pd.Series[str]) -> pd.Series[str]:
+        """Keys remembered from earlier: a record that was only in billing may have come to books since."""
+        old = keys.str.startswith(f"{Side.BILLING}:").fillna(value=False).astype(bool)
+        if not old.any():
+            return keys
+        ids = keys[old].str.removeprefix(f"{Side.BILLING}:")
+        renewed = keys.copy()
+        renewed[old] = self.keys(Side.BILLING, entity, ids)
+        return renewed
+
+    def current_rows(self, entity: Entity, texts: pd.Series[str]) -> pd.Series[str]:
+        """Canonical texts remembered from earlier, their references renewed as in :meth:`current`."""
+        old = texts.str.contains(TO_BILLING_KEY, regex=False).fillna(value=False).astype(bool)
+        if not old.any():
+            return texts
+        renewed = texts.copy()
+        renewed[old] = texts[old].map(lambda text: self._renewed(entity, text))
+        return renewed
+
+    def label(self, entity: Entity, keys: pd.Series[str]) -> pd.Series[str]:
+        """What a person knows these records by; missing where they were never read."""
+        if entity not in self.labels:
+            return pd.Series(None, index=keys.index, dtype="str")
+        return keys.map(self.labels[entity]).astype("str")
+
+    def label_of(self, entity: Entity, key: str) -> str:
+        """What a person knows this record by; the key itself where it was never read."""
+        labels = self.labels.get(entity)
+        return key if labels is None or key not in labels.index else str(labels[key])
+
+    def _books_ids(self, entity: Entity, ids: pd.Series[str]) -> pd.Series[str]:
+        if entity not in self.pairs or self.pairs[entity].empty:
+            return pd.Series(None, index=ids.index, dtype="str")
+        pairs = self.pairs[entity]
+        return ids.map(pd.Series(pairs["books_id"].array, index=pairs["billing_id"].array)).astype("str")
+
+    def _renewed(self, entity: Entity, text: str) -> str:
+        rows = rows_from_text(entity, text)
+        for reference in references_of(ROW_FIELDS[entity]):
+            keys = pd.Series([row[reference.name] for row in rows], dtype="str")
+            renewed = self.current(cast("Entity", reference.to), keys)
+            for row, key in zip(rows, renewed, strict=True):
+                row[reference.name] = key
+        return rows_text(entity, rows)
+
+
+def references_of(fields: tuple[Field, ...]) -> tuple[Field, ...]:
+    """Those of the fields that refer to other records."""
+    return tuple(candidate for candidate in fields if candidate.kind is Kind.REF)
+
+
+def canonical(snapshot: Snapshot, references: References, ids: pd.Index[str] | None = None) -> pd.DataFrame:
+    """A snapshot in the language of the comparison.
+
+    Args:
+        snapshot: what was read from one side.
+        references: pairs of the entities that this one refers to.
+        ids: the records wanted, in that order; all when ``None``.
+
+    Returns:
+        The record frame indexed by ``id``, references as keys, and - for invoices and payments - the child rows as
+        canonical text in a column named after them.
+
+    Raises:
+        IncompletePullError: the same id occurs twice, so that the pull cannot have been what the side holds.
+    """
+    entity, side = snapshot.entity, snapshot.side
+    frame = snapshot.frame.set_index("id")
+    if not frame.index.is_unique:
+        twice = frame.index[frame.index.duplicated()][0]
+        raise IncompletePullError(
+            f"{side.product} gave the {entity.singular} with id {twice} twice in one reading, so the reading cannot be "
+            "relied on and nothing was compared. Start the run again; records were probably added while it was reading."
+        )
+    if ids is not None:
+        frame = frame.reindex(ids)
+    for reference in references_of(FIELDS[entity]):
+        frame[reference.name] = references.keys(side, cast("Entity", reference.to), frame[reference.name])
+    if entity in ROWS_COLUMN:
+        frame[ROWS_COLUMN[entity]] = _texts(snapshot, references, ids).reindex(frame.index).fillna(NO_ROWS)
+    return frame
+
+
+def _texts(snapshot: Snapshot, references: References, ids: pd.Index[str] | None) -> pd.Series[str]:
+    rows = snapshot.rows if ids is None else snapshot.rows[snapshot.rows["parent_id"].isin(ids)]
+    keys = {
+        reference.name: references.keys(snapshot.side, cast("Entity", reference.to), rows[reference.name])
+        for reference in references_of(ROW_FIELDS[snapshot.entity])
+    }
+    return rows_texts(snapshot.entity, rows.assign(**keys))
+
+
+def described(entity: Entity, frame: pd.DataFrame, references: References) -> pd.DataFrame:
+    """What a person knows records by: ``label``, ``customer``, ``amount`` (minor units) and ``currency``.
+
+    Args:
+        entity: kind of record.
+        frame: canonical records (:func:`canonical`), or some of them.
+        references: to name the customer of an invoice or payment.
+
+    Returns:
+        A frame with the index of ``frame``; the amount is an invoice's total or all that a payment settles.
+    """
+    nothing = pd.Series(pd.NA, index=frame.index, dtype="Int64")
+    currency = frame["currency"] if "currency" in frame else pd.Series(None, index=frame.index, dtype="str")
+    label, customer, amount = frame[label_column(entity)], pd.Series(None, index=frame.index, dtype="str"), nothing
+    if entity is Entity.CUSTOMER:
+        customer = frame["display_name"]
+    if "customer_id" in frame:
+        customer = references.label(Entity.CUSTOMER, frame["customer_id"])
+    if entity is Entity.INVOICE:
+        amount = frame["total"]
+    if entity is Entity.PAYMENT:
+        amount = frame["amount"].add(frame["credit"], fill_value=0)
+        label = label.fillna("of " + frame["payment_date"]).fillna("without a date")
+    return pd.DataFrame({"label": label, "customer": customer, "amount": amount, "currency": currency})
+
+
+def is_live(frame: pd.DataFrame) -> pd.Series[bool]:
+    """Which records count in the business of today: not void, not inactive."""
+    if "void" in frame:
+        return ~frame["void"].fillna(value=False).astype(bool)
+    return frame["active"].fillna(value=True).astype(bool)
+
+
+def shown(owner: Entity, of: Field, value: Any, currency: str, references: References) -> str:
+    """A value as a person reads it; what is missing is empty text.
+
+    Args:
+        owner: kind of record that has the field.
+        of: the field.
+        value: its exact value, references as keys, child rows as canonical text.
+        currency: of the record.
+        references: to name records referred to.
+    """
+    if pd.isna(value):
+        return ""
+    match of.kind:
+        case Kind.MONEY:
+            text = show(int(value), currency)
+        case Kind.SCALED:
+            text = f"{from_scaled(value):f}"
+        case Kind.FLAG:
+            text = "yes" if value else "no"
+        case Kind.REF:
+            text = references.label_of(cast("Entity", of.to), value)
+        case Kind.ROWS:
+            rows = rows_from_text(owner, value)
+            text = "; ".join(_row_shown(owner, row, currency, references) for row in rows) or "none"
+        case _:
+            text = str(value)
+    return text
+
+
+def _row_shown(owner: Entity, row: Mapping[str, Any], currency: str, references: References) -> str:
+    texts = {
+        of.name: shown(owner, of, row[of.name], currency, references) for of in ROW_FIELDS[owner] if of.name in row
+    }
+    if owner is Entity.PAYMENT:
+        return f"{texts['amount'] or '-'} to invoice {texts['invoice_id'] or 'unknown'}"
+    name = " - ".join(text for text in (texts["product_id"], texts["description"]) if text)
+    count = f"{texts['quantity']} x {texts['unit_price']}" if texts["quantity"] and texts["unit_price"] else ""
+    tax = "taxable" if row["taxable"] else ""
+    return ", ".join(text for text in (name, count, texts["amount"], tax) if text)

@@ -1,0 +1,568 @@
+"""A connection to one QuickBooks company that keeps its temper: python-quickbooks with what it lacks (API file 9.1).
+
+Status before body; faults in every shape; one refresh of the token for all threads; waiting when QuickBooks asks for
+it; the same request id on every repetition; Intuit's trace on every answer and error; no secret in any text.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from secrets import SystemRandom
+from typing import Any, Generic, Self, TypeVar, cast
+from urllib.parse import quote
+
+import msgspec
+import requests
+from intuitlib.client import AuthClient
+from intuitlib.exceptions import AuthClientError
+from quickbooks import QuickBooks
+
+from reconcile.errors import ConfigurationError, RefusedError, UnreachableError
+from reconcile.sides.quickbooks.faults import (
+    INTERNAL,
+    THROTTLED,
+    UNSUPPORTED,
+    Fault,
+    explain_all,
+    faults_in,
+    parse_faults,
+)
+from reconcile.sides.quickbooks.limiter import Limiter, Waiting, shared_limiter, unnoticed
+from reconcile.sides.quickbooks.tokens import Tokens, TokenStore
+from reconcile.sides.quickbooks.transport import (
+    Bearer,
+    Deadline,
+    NoConnectionError,
+    Reply,
+    Timeouts,
+    checked_address,
+    exchange,
+    prepare,
+)
+
+LARGEST_ANSWER = 256 * 2**20
+_OK = range(200, 300)
+_REDIRECT = range(300, 400)
+_UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER_ERROR = 401, 403, 429, 500
+_RECONNECT = "Connect this company to QuickBooks again."
+
+T = TypeVar("T")
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+
+@dataclass(frozen=True, slots=True)
+class QuickBooksConnection:
+    """Where a company's QuickBooks is and what the program is known by there.
+
+    Attributes:
+        base_url: ``https://quickbooks.api.intuit.com`` or a sandbox; with or without ``/v3``.
+        discovery_url: document that names the token endpoint (API file 2.1).
+        realm_id: the company.
+        client_id, client_secret: of the program; the secret is kept out of ``repr``.
+        minor_version: of the API; Intuit ignores what is below 75 (API file 1.2).
+
+    Raises:
+        ConfigurationError: an address is not https (plain http is for this machine only), or a value is empty.
+    """
+
+    base_url: str
+    discovery_url: str
+    realm_id: str
+    client_id: str
+    client_secret: str = field(repr=False)
+    minor_version: int = 75
+
+    def __post_init__(self) -> None:
+        checked_address(self.base_url, "address")
+        checked_address(self.discovery_url, "discovery address")
+        for name in ("realm_id", "client_id", "client_secret"):
+            if not getattr(self, name).strip():
+                raise ConfigurationError(
+                    f"The setting {name} of the QuickBooks connection is empty. Fill it in, or connect the company."
+                )
+
+    @property
+    def api_url(self) -> str:
+        """The address up to and including ``/v3``."""
+        base = self.base_url.rstrip("/")
+        return base if base.endswith("/v3") else f"{base}/v3"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to put up with it.
+
+    Attributes:
+        retries: further attempts after a broken reading or a 502, 503 or 504; after a 500 one.
+        first_wait: seconds before the first of them; each next waits twice as long.
+        throttle_waits: how often to wait when QuickBooks asks for fewer requests.
+        throttle_wait: seconds each time, when it does not say how long.
+    """
+
+    retries: int = 4
+    first_wait: float = 1.0
+    throttle_waits: int = 5
+    throttle_wait: float = 60.0
+
+
+DEFAULT_TIMEOUTS = Timeouts()
+DEFAULT_PATIENCE = Patience()
+_RANDOM = SystemRandom()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """What QuickBooks answered.
+
+    Attributes:
+        status: HTTP status.
+        content: the decoded body; ``None`` when it is a refusal.
+        faults: why it was refused; empty when it was not.
+        trace: Intuit's id of the exchange.
+        doubtful: an earlier attempt of the same request was lost, so a refusal does not prove that nothing happened.
+    """
+
+    status: int
+    content: T | None
+    faults: tuple[Fault, ...] = ()
+    trace: str = ""
+    doubtful: bool = False
+
+    def required(self) -> T:
+        """The content.
+
+        Raises:
+            FaultedError: QuickBooks refused.
+        """
+        if self.faults or self.content is None:
+            raise FaultedError(self.faults, self.trace)
+        return self.content
+
+
+class FaultedError(RefusedError):
+    """QuickBooks understood a reading request and refused it; ``faults`` says why."""
+
+    def __init__(self, faults: tuple[Fault, ...], trace: str) -> None:
+        super().__init__(f"QuickBooks refused to be read. {explain_all(faults)}{_traced(trace)}")
+        self.faults = faults
+        self.trace = trace
+
+
+class ThrottledError(UnreachableError):
+    """QuickBooks kept asking for fewer requests; the request was not carried out."""
+
+
+def _traced(trace: str) -> str:
+    return f" (Intuit's trace of this: {trace})" if trace else ""
+
+
+def exact_json(body: bytes) -> Any:
+    """Parsed JSON with exact decimals.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    return json.loads(body, parse_float=Decimal, parse_constant=_no_number)
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def server_time(content: Any) -> datetime | None:
+    """The ``time`` of an answer's envelope as UTC, ``None`` if it has none."""
+    try:
+        moment = datetime.fromisoformat(content["time"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else None
+
+
+class _Authorization(AuthClient):  # type: ignore[misc]  # intuit-oauth is untyped
+    """Intuit's own OAuth client on watched connections, with time-outs, without redirects."""
+
+    _prepared = False
+
+    def __init__(self, connection: QuickBooksConnection, timeouts: Timeouts) -> None:
+        self._timeouts = timeouts
+        self._address = connection.discovery_url
+        super().__init__(
+            client_id=connection.client_id,
+            client_secret=connection.client_secret,
+            redirect_uri="",
+            environment=connection.discovery_url,
+        )
+        checked_address(self.token_endpoint, "token address")
+
+    def request(self, method: str, url: str, **kwargs: Any) -> requests.Response:
+        """One OAuth exchange."""
+        if not self._prepared:
+            prepare(self, self._address)
+            self._prepared = True
+        kwargs["timeout"] = (self._timeouts.connect, self._timeouts.read)
+        kwargs["allow_redirects"] = False
+        with Deadline(self._timeouts.total):
+            return cast("requests.Response", super().request(method, url, **kwargs))
+
+
+class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks is untyped
+    """One company's QuickBooks. Safe to share between threads: each has its own connections.
+
+    Args:
+        connection: where and as whom.
+        tokens: where the tokens are kept.
+        limiter: how often we may call; by default the one of this process for the company.
+        timeouts: of each exchange.
+        patience: how long to put up with refusals and failures.
+        on_wait: told before every wait.
+        sleep: waits so many seconds.
+        jitter: a number between 0 and 1, to keep many waiters from coming back at once.
+    """
+
+    def __new__(cls, connection: QuickBooksConnection, *_: Any, **__: Any) -> Self:
+        """python-quickbooks builds its instances here."""
+        return cast(
+            "Self",
+            super().__new__(
+                cls, company_id=connection.realm_id, minorversion=connection.minor_version, use_decimal=True
+            ),
+        )
+
+    def __init__(
+        self,
+        connection: QuickBooksConnection,
+        tokens: TokenStore,
+        *,
+        limiter: Limiter | None = None,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        patience: Patience = DEFAULT_PATIENCE,
+        on_wait: Waiting = unnoticed,
+        sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = _RANDOM.random,
+    ) -> None:
+        self.connection = connection
+        self.api_url_v3 = connection.api_url
+        self.sandbox_api_url_v3 = connection.api_url
+        self.calls = 0
+        self._tokens = tokens
+        self._limiter = limiter or shared_limiter(connection.base_url, connection.realm_id)
+        self._timeouts = timeouts
+        self._patience = patience
+        self._on_wait = on_wait
+        self._sleep = sleep
+        self._jitter = jitter
+        self._local = threading.local()
+        self._authorization: _Authorization | None = None
+
+    def __repr__(self) -> str:
+        return f"QuickBooksSession({self.connection.base_url!r}, realm_id={self.connection.realm_id!r})"
+
+    def address(self, *parts: str) -> str:
+        """The address of a resource of this company; every part is quoted."""
+        company = quote(self.connection.realm_id, safe="")
+        return "/".join((self.api_url, "company", company, *(quote(part, safe="") for part in parts)))
+
+    def make_request(
+        self,
+        request_type: str,
+        url: str,
+        request_body: Any = None,
+        content_type: str = "application/json",
+        params: Mapping[str, str] | None = None,
+        file_path: str | None = None,
+        file_bytes: bytes | None = None,
+        request_id: str | None = None,
+    ) -> Any:
+        """One call in python-quickbooks' own way: parsed JSON, or an error; the caller's ``params`` stay as they are.
+
+        Raises:
+            FaultedError: QuickBooks refused.
+            RefusedError, UnreachableError: as for :meth:`call`.
+        """
+        if file_path or file_bytes:
+            raise ConfigurationError("Attachments are not part of the sync; this session does not upload files.")
+        answer: Answer[Any] = self.call(
+            request_type, url, body=request_body, content_type=content_type, params=params, request_id=request_id
+        )
+        return answer.required()
+
+    def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: Any = None,
+        content_type: str = "application/json",
+        params: Mapping[str, str] | None = None,
+        request_id: str | None = None,
+        reads: bool | None = None,
+        decode: Callable[[bytes], T] = exact_json,
+    ) -> Answer[T]:
+        """One call, repeated as long as that is right, always with the same request id.
+
+        Args:
+            method: GET or POST.
+            url: of the resource, see :meth:`address`.
+            body: text, bytes, or a value to send as JSON (decimals as numbers).
+            content_type: of the body.
+            params: further query parameters.
+            request_id: QuickBooks answers a repetition of it with its first answer (API file 5.2).
+            reads: whether repeating is harmless; by default for GET and queries.
+            decode: how to read the body; raises ``ValueError`` when it is no JSON.
+
+        Returns:
+            The answer; a refusal of the application is one with ``faults``.
+
+        Raises:
+            RefusedError: credentials, permission or company are refused; nothing was done.
+            ThrottledError: QuickBooks kept asking for fewer requests; nothing was done.
+            UnreachableError: no answer. What a write did is unknown.
+        """
+        reading = (method == "GET" or url.endswith("/query")) if reads is None else reads
+        query = {"minorversion": str(self.connection.minor_version), **(params or {})}
+        if request_id:
+            query["requestid"] = request_id
+        effort = _Effort(reading)
+        data = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else b""
+        if body is not None and not isinstance(body, str | bytes):
+            data = _ENCODER.encode(body)
+        while True:
+            token = self._access_token()
+            try:
+                reply = self._send(method, url, query, data, content_type, token)
+            except UnreachableError as error:
+                if not reading or effort.failures >= self._patience.retries:
+                    raise
+                self._back_off(effort, str(error).split(".", maxsplit=1)[0])
+                continue
+            answer = self._judge(reply, effort, token, decode)
+            if answer is not None:
+                return answer
+
+    def _judge(self, reply: Reply, effort: _Effort, token: str, decode: Callable[[bytes], T]) -> Answer[T] | None:
+        """The answer in a reply, or ``None`` when the request is to be repeated."""
+        if reply.status in _OK:
+            return self._success(reply, effort, decode)
+        if reply.status in _REDIRECT:
+            raise UnreachableError(
+                "Something between here and QuickBooks answered in its place (it wants to send us elsewhere). Check "
+                f"the network: a sign-in page or proxy may be in the way.{_traced(reply.trace)}"
+            )
+        faults = tuple(map(self._clean, parse_faults(reply.status, reply.content_type, reply.body)))
+        codes = {fault.code for fault in faults}
+        if reply.status == _UNAUTHORIZED:
+            if effort.refreshed:
+                raise RefusedError(
+                    f"QuickBooks does not accept our access, even freshly renewed. {_RECONNECT}{_traced(reply.trace)}"
+                )
+            effort.refreshed = True
+            self._refresh(token)
+            return None
+        if reply.status == _TOO_MANY or THROTTLED in codes:
+            self._wait_for_room(reply, effort)
+            return None
+        if reply.status == _FORBIDDEN:
+            raise RefusedError(f"QuickBooks refused. {explain_all(faults)}{_traced(reply.trace)}")
+        if reply.status >= _SERVER_ERROR and UNSUPPORTED not in codes:
+            self._server_error(reply, effort, codes)
+            return None
+        return Answer(reply.status, None, faults, reply.trace, effort.doubtful)
+
+    def _success(self, reply: Reply, effort: _Effort, decode: Callable[[bytes], T]) -> Answer[T] | None:
+        if b'"Fault"' in reply.body or b'"fault"' in reply.body:
+            try:
+                faults = tuple(map(self._clean, faults_in(exact_json(reply.body))))
+            except ValueError:
+                faults = ()
+            if faults:
+                return Answer(reply.status, None, faults, reply.trace, effort.doubtful)
+        try:
+            content = decode(reply.body)
+        except ValueError as error:
+            if reply.body.lstrip()[:1] == b"<":
+                problem = "Something between here and QuickBooks answered with a web page in its place"
+            else:
+                problem = "The answer of QuickBooks was cut off or is no JSON"
+            if not effort.reading or effort.failures >= self._patience.retries:
+                raise UnreachableError(f"{problem}. Try again later.{_traced(reply.trace)}") from error
+            self._back_off(effort, problem)
+            return None
+        return Answer(reply.status, content, (), reply.trace, effort.doubtful)
+
+    def _wait_for_room(self, reply: Reply, effort: _Effort) -> None:
+        if effort.throttled >= self._patience.throttle_waits:
+            if effort.doubtful:
+                raise UnreachableError(
+                    f"QuickBooks lost an answer and then asked for fewer requests.{_traced(reply.trace)}"
+                )
+            raise ThrottledError(
+                f"QuickBooks asked for fewer requests {effort.throttled + 1} times in a row. The next run tries again; "
+                f"if it stays, the monthly quota of the program may be used up.{_traced(reply.trace)}"
+            )
+        effort.throttled += 1
+        told = reply.headers.get("Retry-After", "")
+        seconds = float(told) if told.isascii() and told.isdigit() else self._patience.throttle_wait
+        self._pause("QuickBooks asks for fewer requests", min(seconds, 10 * 60.0) * (1 + self._jitter() / 4))
+
+    def _server_error(self, reply: Reply, effort: _Effort, codes: set[str]) -> None:
+        effort.doubtful = effort.doubtful or not effort.reading
+        allowed = 1 if reply.status == _SERVER_ERROR or INTERNAL in codes else self._patience.retries
+        if effort.failures >= min(allowed, self._patience.retries):
+            raise UnreachableError(
+                f"QuickBooks is in trouble (status {reply.status}), also when asked again. Try again later."
+                f"{_traced(reply.trace)}"
+            )
+        self._back_off(effort, f"QuickBooks is in trouble (status {reply.status})")
+
+    def _back_off(self, effort: _Effort, reason: str) -> None:
+        seconds = self._patience.first_wait * 2**effort.failures * (0.5 + self._jitter() / 2)
+        effort.failures += 1
+        self._pause(reason, seconds)
+
+    def _pause(self, reason: str, seconds: float) -> None:
+        self._on_wait(reason, seconds)
+        self._sleep(seconds)
+
+    def _send(
+        self, method: str, url: str, params: Mapping[str, str], body: bytes, content_type: str, token: str
+    ) -> Reply:
+        self._limiter.take(batch=url.endswith("/batch"), on_wait=self._on_wait)
+        self.calls += 1
+        headers = {"Accept": "application/json"}
+        if method == "POST":
+            headers["Content-Type"] = content_type
+        return exchange(
+            self._connections(),
+            method,
+            url,
+            headers=headers,
+            params=params,
+            body=body,
+            auth=Bearer(token),
+            timeouts=self._timeouts,
+            largest=LARGEST_ANSWER,
+        )
+
+    def _connections(self) -> requests.Session:
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = requests.Session()
+            prepare(session, self.connection.base_url)
+            self._local.session = session
+        return session
+
+    def _access_token(self) -> str:
+        return self._tokens.load().access_token or self._refresh("")
+
+    def _refresh(self, used: str) -> str:
+        """A newer access token than the one used: the one another thread has just fetched, or one fetched now.
+
+        Raises:
+            RefusedError: the company must be connected again.
+            UnreachableError: the token endpoint gave no answer.
+        """
+        with self._tokens.lock():
+            kept = self._tokens.load()
+            if kept.access_token and kept.access_token != used:
+                return kept.access_token
+            fresh = self._fetch(kept.refresh_token)
+            if fresh is None and kept.previous_refresh_token:
+                fresh = self._fetch(kept.previous_refresh_token)
+            if fresh is None:
+                raise RefusedError(
+                    "QuickBooks has ended the connection (it was disconnected, or not used for too long): it needs "
+                    f"reconnect. {_RECONNECT}"
+                )
+            self._tokens.save(fresh)
+            return fresh.access_token
+
+    def _fetch(self, refresh_token: str) -> Tokens | None:
+        """New tokens, or ``None`` when the refresh token is dead."""
+        if not refresh_token:
+            return None
+        try:
+            if self._authorization is None:
+                self._authorization = _Authorization(self.connection, self._timeouts)
+            client = self._authorization
+            client.refresh(refresh_token=refresh_token)
+        except AuthClientError as error:
+            if "invalid_grant" in str(error.content):
+                return None
+            if error.status_code in {400, 401, 403}:
+                raise RefusedError(
+                    f"QuickBooks does not accept the program's own credentials (status {error.status_code}). Check the "
+                    f"client id and secret in the settings.{_traced(error.intuit_tid or '')}"
+                ) from None
+            raise UnreachableError(
+                f"QuickBooks could not renew our access just now (status {error.status_code}). Try again later."
+            ) from None
+        except (requests.RequestException, OSError) as error:
+            kind = "found or reached" if isinstance(error, requests.ConnectionError) else "used"
+            raise UnreachableError(
+                f"The address where QuickBooks renews access could not be {kind}. Check the network; try again later."
+            ) from None
+        except (KeyError, ValueError):
+            raise UnreachableError(
+                "The address where QuickBooks renews access did not answer as it should. Check the network for a "
+                "sign-in page or proxy; try again later."
+            ) from None
+        now = datetime.now(UTC)
+        return Tokens(
+            access_token=client.access_token,
+            refresh_token=client.refresh_token,
+            previous_refresh_token=refresh_token if refresh_token != client.refresh_token else "",
+            access_expires_at=_after(now, client.expires_in),
+            refresh_expires_at=_after(now, client.x_refresh_token_expires_in),
+        )
+
+    def _clean(self, fault: Fault) -> Fault:
+        """The fault without any of our secrets: expired-token faults quote a part of the token (API file 1.5)."""
+        if fault.kind.lower().startswith(("auth", "service")) or fault.code in {"3200", "100", "110"}:
+            return replace(fault, detail="")
+        kept = self._tokens.load()
+        secrets = (kept.access_token, kept.refresh_token, kept.previous_refresh_token, self.connection.client_secret)
+
+        def masked(text: str) -> str:
+            for secret in filter(None, secrets):
+                text = text.replace(secret, "[secret]")
+            return text
+
+        return replace(fault, message=masked(fault.message), detail=masked(fault.detail))
+
+
+@dataclass(slots=True)
+class _Effort:
+    """How far one call has come."""
+
+    reading: bool
+    failures: int = 0
+    throttled: int = 0
+    refreshed: bool = False
+    doubtful: bool = False
+
+
+def _after(now: datetime, seconds: Any) -> datetime | None:
+    try:
+        return now + timedelta(seconds=int(seconds))
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+__all__ = [
+    "Answer",
+    "FaultedError",
+    "NoConnectionError",
+    "Patience",
+    "QuickBooksConnection",
+    "QuickBooksSession",
+    "ThrottledError",
+    "Timeouts",
+    "exact_json",
+    "server_time",
+]

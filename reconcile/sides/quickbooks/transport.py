@@ -1,0 +1,294 @@
+"""One HTTP exchange: connect, read and total time-outs, a cap on the body, and words for every way it can fail.
+
+``requests`` bounds each read, not their sum: an answer that trickles a byte a second would never end. A deadline here
+shuts the socket down when the whole exchange has taken too long.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import NameResolutionError, NewConnectionError
+from urllib3.poolmanager import PoolManager
+
+from reconcile.errors import ConfigurationError, UnreachableError
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_CHUNK = 1 << 16
+_SCHEMES = ("http", "https")
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds: to connect, between two pieces of an answer, and for the whole exchange.
+
+    Intuit cuts requests off at 120 seconds (API file 1.3), so we wait a little longer than that.
+    """
+
+    connect: float = 10.0
+    read: float = 125.0
+    total: float = 150.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer as it came."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def trace(self) -> str:
+        """Intuit's own id of the exchange, empty when it gave none."""
+        return self.headers.get("intuit_tid", "")
+
+    @property
+    def content_type(self) -> str:
+        """The media type as sent."""
+        return self.headers.get("Content-Type", "")
+
+
+class NoConnectionError(UnreachableError):
+    """There was never a connection: the request cannot have arrived."""
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address is this machine."""
+    return urlsplit(url).hostname in LOOPBACK
+
+
+def checked_address(url: str, what: str) -> str:
+    """The address without a trailing slash.
+
+    Raises:
+        ConfigurationError: it is no http(s) address, or plain http to another machine: a token would travel in clear.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in _SCHEMES or not parts.hostname:
+        raise ConfigurationError(f"The {what} of QuickBooks is not an http(s) address. Correct it in the settings.")
+    if parts.scheme == "http" and not is_loopback(url):
+        raise ConfigurationError(
+            f"The {what} of QuickBooks is plain http to {parts.hostname}; tokens would travel unencrypted. Use https."
+        )
+    return url.rstrip("/")
+
+
+class Bearer(AuthBase):
+    """Sends a token, and keeps ``requests`` from putting a password of a netrc file in its place."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the header."""
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class Deadline:
+    """Shuts the socket of this thread's exchange down once it has taken too long."""
+
+    current = threading.local()
+
+    def __init__(self, seconds: float) -> None:
+        self.expired = False
+        self._socket: socket.socket | None = None
+        self._timer = threading.Timer(seconds, self._expire)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        Deadline.current.deadline = self
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        Deadline.current.deadline = None
+
+    @classmethod
+    def watch(cls, sock: socket.socket | None) -> None:
+        """Put a socket under the deadline of this thread, if there is one."""
+        deadline: Deadline | None = getattr(cls.current, "deadline", None)
+        if deadline is not None:
+            deadline._socket = sock  # noqa: SLF001 - its own class
+            if deadline.expired:
+                deadline._shut()  # noqa: SLF001 - its own class
+
+    def _expire(self) -> None:
+        self.expired = True
+        self._shut()
+
+    def _shut(self) -> None:
+        if self._socket is not None:
+            try:
+                # the plain socket's own method: that of a TLS socket would first drop the state the reader still uses
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+            except OSError:
+                self._socket = None  # already gone, which is what was wanted
+
+
+class _WatchedConnection(HTTPConnection):
+    def connect(self) -> None:
+        super().connect()
+        Deadline.watch(self.sock)
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        Deadline.watch(self.sock)
+        super().request(*args, **kwargs)
+
+
+class _WatchedTlsConnection(HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        Deadline.watch(self.sock)
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        Deadline.watch(self.sock)
+        super().request(*args, **kwargs)
+
+
+class _WatchedPool(HTTPConnectionPool):
+    ConnectionCls = _WatchedConnection
+
+
+class _WatchedTlsPool(HTTPSConnectionPool):
+    ConnectionCls = _WatchedTlsConnection
+
+
+class _WatchedAdapter(HTTPAdapter):
+    """Connections that a deadline can reach."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self._watch(self.poolmanager)
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        self._watch(manager)
+        return manager
+
+    @staticmethod
+    def _watch(manager: PoolManager) -> None:
+        manager.pool_classes_by_scheme = {"http": _WatchedPool, "https": _WatchedTlsPool}
+
+
+def prepare(session: requests.Session, address: str) -> None:
+    """Make a session ours: watched connections; on this machine no proxies of the environment."""
+    for scheme in _SCHEMES:
+        session.mount(f"{scheme}://", _WatchedAdapter())
+    if is_loopback(address):
+        session.trust_env = False
+
+
+def exchange(  # noqa: PLR0913 - the parts of one HTTP request
+    session: requests.Session,
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    params: Mapping[str, str],
+    body: bytes,
+    auth: AuthBase | None,
+    timeouts: Timeouts,
+    largest: int,
+) -> Reply:
+    """One request and its whole answer. Redirects are not followed: a token goes to no other host.
+
+    Raises:
+        NoConnectionError: name, network or TLS; the request did not leave.
+        UnreachableError: it may have arrived, but no complete answer came; or the answer is larger than ``largest``.
+    """
+    with Deadline(timeouts.total) as deadline:
+        try:
+            with session.request(
+                method,
+                url,
+                headers=dict(headers),
+                params=dict(params),
+                data=body,
+                auth=auth,
+                timeout=(timeouts.connect, timeouts.read),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                pieces = bytearray()
+                for piece in response.iter_content(_CHUNK):
+                    pieces += piece
+                    if len(pieces) > largest:
+                        raise UnreachableError(
+                            f"QuickBooks sent an answer larger than {largest // 2**20} MB, which was not read on. "
+                            "Try again; if it stays, report it."
+                        )
+        except (requests.RequestException, OSError) as error:
+            if deadline.expired:
+                raise UnreachableError(
+                    f"QuickBooks did not finish its answer within {timeouts.total:g} seconds. Try again later."
+                ) from error
+            raise _in_words(error, timeouts, urlsplit(url).hostname or "") from error
+        if deadline.expired:
+            raise UnreachableError(
+                f"QuickBooks did not finish its answer within {timeouts.total:g} seconds. Try again later."
+            )
+        return Reply(response.status_code, response.headers, bytes(pieces))
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    chain: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        candidate = waiting.pop()
+        if isinstance(candidate, BaseException) and candidate not in chain:
+            chain.append(candidate)
+            waiting += [candidate.__cause__, candidate.__context__, getattr(candidate, "reason", None), *candidate.args]
+    return chain
+
+
+def _in_words(error: Exception, timeouts: Timeouts, host: str) -> UnreachableError:
+    chain = _causes(error)
+
+    def among(*kinds: type[BaseException]) -> bool:
+        return any(isinstance(cause, kinds) for cause in chain)
+
+    never_sent = [
+        (
+            among(NameResolutionError, socket.gaierror),
+            f"The address {host} of QuickBooks could not be found (DNS). Check the network connection, then try again.",
+        ),
+        (
+            isinstance(error, requests.exceptions.SSLError),
+            f"The connection to {host} is not secure (TLS failed), so nothing was sent. Check the clock, the "
+            "certificates and any proxy between here and QuickBooks.",
+        ),
+        (
+            isinstance(error, requests.exceptions.ProxyError),
+            "The proxy of this network did not let us through to QuickBooks. Check its settings.",
+        ),
+        (
+            isinstance(error, requests.exceptions.ConnectTimeout),
+            f"QuickBooks ({host}) did not accept a connection within {timeouts.connect:g} seconds. Try again later.",
+        ),
+        (
+            among(NewConnectionError),
+            f"Nothing answers at the address of QuickBooks ({host}): the connection was refused. Check the address "
+            "and the network, then try again.",
+        ),
+    ]
+    for applies, sentence in never_sent:
+        if applies:
+            return NoConnectionError(sentence)
+    if isinstance(error, requests.exceptions.Timeout) or among(TimeoutError):
+        return UnreachableError(
+            f"QuickBooks did not answer within {timeouts.read:g} seconds (time-out). Try again later."
+        )
+    return UnreachableError("The connection to QuickBooks broke off before the answer was complete. Try again later.")

@@ -84,15 +84,16 @@ def run_checks(name: str, checks: Sequence[Check], frame: pd.DataFrame, *, rows_
     import great_expectations as gx  # noqa: PLC0415 - see _batch_definition
     from great_expectations import expectations as classes  # noqa: PLC0415 - see _batch_definition
 
-    suite = gx.ExpectationSuite(name=name)
+    definition = _batch_definition()
+    expectations = []
     for check in checks:
-        arguments = dict(check.expectation.arguments)
-        if check.expectation.column is None:
-            arguments["min_value"] = rows_needed
-        suite.add_expectation(getattr(classes, check.expectation.name)(**arguments, meta={"check": check.name}))
+        minimum = {"min_value": rows_needed} if check.expectation.column is None else {}
+        arguments = {**check.expectation.arguments, **minimum, "meta": {"check": check.name}}
+        expectations.append(getattr(classes, check.expectation.name)(**arguments))
+    suite = gx.ExpectationSuite(name=name, expectations=expectations)
     wanted = {check.expectation.column for check in checks} & set(frame.columns)
     columns = frame[[column for column in frame.columns if column in wanted]]
-    batch = _batch_definition().get_batch(batch_parameters={"dataframe": columns})
+    batch = definition.get_batch(batch_parameters={"dataframe": columns})
     # Results come back in no promised order (broken ones first), so each is found again by the name it carries.
     answers = {
         answer.expectation_config.meta["check"]: answer

@@ -1,0 +1,149 @@
+"""Connecting a company's two sides from its configuration and its stored credentials; where secrets are handled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Engine
+from sqlalchemy.engine import make_url
+
+from reconcile.config import CompanyConfig, Config
+from reconcile.errors import ConfigurationError
+from reconcile.model.entities import Side
+from reconcile.sides.billing import BillingReader, BillingWriter
+from reconcile.sides.quickbooks import QuickBooksConnection, QuickBooksReader, QuickBooksWriter, Tokens
+from reconcile.sides.side import Readable, Writable
+from reconcile.state.database import open_state
+from reconcile.state.tokens import TokenVault
+
+NEEDED = ("client_id", "client_secret", "access_token", "refresh_token")
+
+
+@dataclass(frozen=True, slots=True)
+class VaultTokenStore:
+    """A company's QuickBooks tokens, kept encrypted in the state database."""
+
+    vault: TokenVault
+    company: str
+
+    def load(self) -> Tokens:
+        """The newest tokens.
+
+        Raises:
+            ConfigurationError: none are stored for this company.
+        """
+        stored = _stored(self.vault, self.company)
+        return Tokens(
+            access_token=stored["access_token"],
+            refresh_token=stored["refresh_token"],
+            previous_refresh_token=stored.get("previous_refresh_token", ""),
+            access_expires_at=_moment(stored.get("access_expires_at", "")),
+            refresh_expires_at=_moment(stored.get("refresh_expires_at", "")),
+        )
+
+    def save(self, tokens: Tokens) -> None:
+        """Keep these tokens, committed before it returns."""
+        stored = _stored(self.vault, self.company)
+        self.vault.store(
+            self.company,
+            {
+                "client_id": stored["client_id"],
+                "client_secret": stored["client_secret"],
+                "access_token": tokens.access_token,
+                "refresh_token": tokens.refresh_token,
+                "previous_refresh_token": tokens.previous_refresh_token,
+                "access_expires_at": tokens.access_expires_at.isoformat() if tokens.access_expires_at else "",
+                "refresh_expires_at": tokens.refresh_expires_at.isoformat() if tokens.refresh_expires_at else "",
+            },
+        )
+
+    def lock(self) -> AbstractContextManager[object]:
+        """Serialises refreshes across processes."""
+        return self.vault.lock(self.company)
+
+
+def open_vault(config: Config, engine: Engine) -> TokenVault:
+    """The store of credentials, unlocked by the key file or the environment."""
+    return TokenVault(engine, config.key_file)
+
+
+def store_credentials(config: Config, company: str, given: Mapping[str, object]) -> None:
+    """Store a company's QuickBooks credentials, encrypted.
+
+    Raises:
+        ConfigurationError: the company is unknown, or a credential is missing or no text. Names it, shows no value.
+    """
+    config.company(company)
+    if not isinstance(given, Mapping):
+        raise ConfigurationError("Credentials must be one JSON object.")
+    kept: dict[str, str] = {}
+    for name in NEEDED:
+        value = given.get(name)
+        if not isinstance(value, str) or not value:
+            raise ConfigurationError(f"The credentials lack {name}, or it is not a text.")
+        kept[name] = value
+    engine = open_state(config.state_url)
+    try:
+        open_vault(config, engine).store(company, kept)
+    finally:
+        engine.dispose()
+
+
+def company_secrets(config: Config, company: str, engine: Engine) -> frozenset[str]:
+    """Every text that must never stand in an artifact of this company's runs."""
+    stored = open_vault(config, engine).load(company) or {}
+    secret = {value for name, value in stored.items() if not name.endswith("_at")}
+    for url in (config.state_url, config.companies[company].billing.url):
+        password = make_url(url).password
+        if password:
+            secret.add(str(password))
+    return frozenset(value for value in secret if value)
+
+
+def connect_readers(config: Config, company: CompanyConfig, engine: Engine) -> Mapping[Side, Readable]:
+    """Both sides, for reading only: these objects have no write methods."""
+    connection, tokens = _books(config, company, engine)
+    return {
+        Side.BOOKS: QuickBooksReader(connection, tokens, currency=company.currency),
+        Side.BILLING: BillingReader(company.billing.url, company.key, currency=company.currency),
+    }
+
+
+def connect_writers(config: Config, company: CompanyConfig, engine: Engine) -> Mapping[Side, Writable]:
+    """Both sides, for reading and writing."""
+    connection, tokens = _books(config, company, engine)
+    return {
+        Side.BOOKS: QuickBooksWriter(
+            connection, tokens, currency=company.currency, income_account=company.books.income_account
+        ),
+        Side.BILLING: BillingWriter(company.billing.url, company.key, currency=company.currency),
+    }
+
+
+def _books(config: Config, company: CompanyConfig, engine: Engine) -> tuple[QuickBooksConnection, VaultTokenStore]:
+    vault = open_vault(config, engine)
+    stored = _stored(vault, company.key)
+    connection = QuickBooksConnection(
+        base_url=company.books.base_url,
+        discovery_url=company.books.discovery_url,
+        realm_id=company.books.realm_id,
+        client_id=stored["client_id"],
+        client_secret=stored["client_secret"],
+    )
+    return connection, VaultTokenStore(vault, company.key)
+
+
+def _stored(vault: TokenVault, company: str) -> Mapping[str, str]:
+    stored = vault.load(company)
+    if stored is None:
+        raise ConfigurationError(
+            f"No QuickBooks credentials are stored for {company!r}. Store them with `reconcile credentials {company}`."
+        )
+    return stored
+
+
+def _moment(text: str) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

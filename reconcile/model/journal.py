@@ -72,3 +72,70 @@ class Entry:
     evidence: str
     intended_at: datetime
     answered_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class AgreementUpdate:
+    """What both sides were seen to hold after something was done: makes or keeps the link and moves the base.
+
+    Attributes:
+        entity, books_id, billing_id: the linked pair.
+        books_version, billing_version: versions as last seen; ``None`` keeps what the base already knows.
+        fields: agreed values, exact, references as keys, child rows as canonical text. They are merged into the base:
+            a field that is not given stays as it was.
+        unsettled: compared fields on which the sides do not agree (yet); replaces what the base had.
+
+    Raises:
+        ValueError: a field is called agreed and unsettled at once, or an id is empty.
+    """
+
+    entity: Entity
+    books_id: str
+    billing_id: str
+    books_version: str | None
+    billing_version: str | None
+    fields: Mapping[str, Any]
+    unsettled: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be true."""
+        both = sorted(set(self.fields) & set(self.unsettled))
+        if both:
+            raise ValueError(f"{self.entity} {self.books_id}: {', '.join(both)} cannot be agreed and unsettled at once")
+        if not self.books_id or not self.billing_id:
+            raise ValueError(f"{self.entity}: an agreement needs an id on both sides")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one journal entry.
+
+    Attributes:
+        entry_id: the entry answered.
+        status: done, failed, stale, unknown or absent.
+        target_id: id on the written side; ``None`` keeps what the entry has.
+        version_after: the record's version after the write; ``None`` when not known.
+        trace, code, reason: from the side's answer; hostile text.
+        evidence: how an unknown was resolved, in words.
+        agreement: with ``done`` only: link and base that are committed together with this answer.
+
+    Raises:
+        ValueError: an answer that is none (``intent``, ``sent``), or an agreement without ``done``.
+    """
+
+    entry_id: int
+    status: EntryStatus
+    target_id: str | None = None
+    version_after: str | None = None
+    trace: str = ""
+    code: str = ""
+    reason: str = ""
+    evidence: str = ""
+    agreement: AgreementUpdate | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be true."""
+        if self.status in {EntryStatus.INTENT, EntryStatus.SENT}:
+            raise ValueError(f"journal entry {self.entry_id}: {self.status} is no answer")
+        if self.agreement is not None and self.status is not EntryStatus.DONE:
+            raise ValueError(f"journal entry {self.entry_id}: {self.status} leaves nothing agreed")

@@ -1,0 +1,183 @@
+"""Making links and moving the base, inside a transaction of the journal. The counterpart of ``links``, which reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from reconcile.errors import StepFailedError
+from reconcile.model.entities import Entity
+from reconcile.model.journal import AgreementUpdate
+from reconcile.state.database import chunks, upserting
+from reconcile.state.schema import BaseRow, LinkRow
+from reconcile.state.texts import json_text
+
+
+@dataclass(slots=True)
+class _Agreed:
+    """A link and its base while updates are folded into it; ``link_id`` is ``None`` until the link is made."""
+
+    link_id: int | None
+    entity: Entity
+    books_id: str
+    billing_id: str
+    books_version: str | None
+    billing_version: str | None
+    fields: dict[str, Any]
+    unsettled: str | None
+
+    def fold(self, news: AgreementUpdate) -> None:
+        self.books_version = news.books_version if news.books_version is not None else self.books_version
+        self.billing_version = news.billing_version if news.billing_version is not None else self.billing_version
+        self.fields |= news.fields
+        self.unsettled = ",".join(news.unsettled) or None
+
+
+def agree(connection: Connection, company: str, run_id: str, updates: Sequence[AgreementUpdate], now: datetime) -> None:
+    """Make missing links and move the base of all, the updates folded in their order.
+
+    Raises:
+        StepFailedError: a record would get a second counterpart (design I1).
+    """
+    touched: list[_Agreed] = []
+    for entity in dict.fromkeys(news.entity for news in updates):
+        own = [news for news in updates if news.entity is entity]
+        touched += _folded(entity, own, _live(connection, company, entity, own))
+    if not touched:
+        return
+    _link(connection, company, run_id, [agreed for agreed in touched if agreed.link_id is None], now)
+    statement = upserting(connection, BaseRow)
+    moved = ("books_version", "billing_version", "fields", "unsettled", "agreed_at", "run_id")
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[BaseRow.link_id], set_={name: statement.excluded[name] for name in moved}
+        ),
+        [
+            {
+                "link_id": agreed.link_id,
+                "books_version": agreed.books_version,
+                "billing_version": agreed.billing_version,
+                "fields": json_text(agreed.fields),
+                "unsettled": agreed.unsettled,
+                "agreed_at": now,
+                "run_id": run_id,
+            }
+            for agreed in touched
+        ],
+    )
+
+
+def end_link(
+    connection: Connection, company: str, run_id: str, entity: Entity, books_id: str, billing_id: str, *, because: str
+) -> None:
+    """Turn a link into a tombstone; one that has ended already stays as it is.
+
+    Raises:
+        StepFailedError: these two were never linked.
+    """
+    pair = (
+        LinkRow.company == company,
+        LinkRow.entity == entity.value,
+        LinkRow.books_id == books_id,
+        LinkRow.billing_id == billing_id,
+    )
+    if connection.execute(select(LinkRow.id).where(*pair).limit(1)).first() is None:
+        raise StepFailedError(
+            f"The {entity.singular} {books_id} in QuickBooks and {billing_id} in ReliaBills are not linked, so there "
+            "is nothing to end. Start a new run, which compares them again."
+        )
+    connection.execute(
+        update(LinkRow)
+        .where(*pair, LinkRow.ended_at.is_(None))
+        .values(ended_at=datetime.now(UTC), ended_because=because, ended_run_id=run_id)
+    )
+
+
+def _live(connection: Connection, company: str, entity: Entity, updates: Sequence[AgreementUpdate]) -> list[_Agreed]:
+    """The live links, with their bases, that have one of these ids on one of the sides."""
+    found: dict[int, _Agreed] = {}
+    for column, ids in (
+        (LinkRow.books_id, {news.books_id for news in updates}),
+        (LinkRow.billing_id, {news.billing_id for news in updates}),
+    ):
+        for some in chunks(ids):
+            rows = connection.execute(
+                select(
+                    LinkRow.id,
+                    LinkRow.books_id,
+                    LinkRow.billing_id,
+                    BaseRow.books_version,
+                    BaseRow.billing_version,
+                    BaseRow.fields,
+                    BaseRow.unsettled,
+                )
+                .join(BaseRow, BaseRow.link_id == LinkRow.id)
+                .where(
+                    LinkRow.company == company,
+                    LinkRow.entity == entity.value,
+                    LinkRow.ended_at.is_(None),
+                    column.in_(some),
+                )
+            )
+            found |= {
+                row.id: _Agreed(
+                    link_id=row.id,
+                    entity=entity,
+                    books_id=row.books_id,
+                    billing_id=row.billing_id,
+                    books_version=row.books_version,
+                    billing_version=row.billing_version,
+                    fields=json.loads(row.fields),
+                    unsettled=row.unsettled,
+                )
+                for row in rows
+                if row.id not in found
+            }
+    return list(found.values())
+
+
+def _folded(entity: Entity, updates: Sequence[AgreementUpdate], live: Sequence[_Agreed]) -> list[_Agreed]:
+    by_books = {agreed.books_id: agreed for agreed in live}
+    by_billing = {agreed.billing_id: agreed for agreed in live}
+    touched: dict[str, _Agreed] = {}
+    for news in updates:
+        agreed = by_books.get(news.books_id)
+        if agreed is not by_billing.get(news.billing_id):
+            other = agreed or by_billing[news.billing_id]
+            raise StepFailedError(
+                f"The {entity.singular} {news.books_id} in QuickBooks and {news.billing_id} in ReliaBills cannot be "
+                f"linked: {other.books_id} in QuickBooks is linked to {other.billing_id} in ReliaBills already, and a "
+                "record has one counterpart. End that link first if it is wrong."
+            )
+        if agreed is None:
+            agreed = _Agreed(None, entity, news.books_id, news.billing_id, None, None, {}, None)
+            by_books[news.books_id] = by_billing[news.billing_id] = agreed
+        agreed.fold(news)
+        touched[news.books_id] = agreed
+    return list(touched.values())
+
+
+def _link(connection: Connection, company: str, run_id: str, fresh: Sequence[_Agreed], now: datetime) -> None:
+    if not fresh:
+        return
+    made = connection.execute(
+        insert(LinkRow).returning(LinkRow.id, sort_by_parameter_order=True),
+        [
+            {
+                "company": company,
+                "entity": agreed.entity.value,
+                "books_id": agreed.books_id,
+                "billing_id": agreed.billing_id,
+                "linked_at": now,
+                "run_id": run_id,
+            }
+            for agreed in fresh
+        ],
+    )
+    for agreed, link_id in zip(fresh, made.scalars(), strict=True):
+        agreed.link_id = link_id

@@ -1,0 +1,99 @@
+"""Which company is behind a connection, so that a swapped one is recognised before the first write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from sqlalchemy import Connection, Engine, insert, select, update
+
+from reconcile.errors import GuardError
+from reconcile.model.entities import Side
+from reconcile.state.database import reading, upserting, writing
+from reconcile.state.schema import CompanyRow, IdentityRow
+
+
+class Identity(Protocol):
+    """What a side says of itself; :class:`reconcile.sides.side.CompanyIdentity` is one."""
+
+    @property
+    def company_id(self) -> str:
+        """The side's own id of the company."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Its name; may change."""
+        ...
+
+    @property
+    def currency(self) -> str:
+        """Its home currency."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class KnownIdentity:
+    """Who was behind a company's connection when it was registered; ``name`` as last seen, hostile text."""
+
+    company_id: str
+    name: str
+    currency: str
+
+
+def register(engine: Engine, company: str, identity: Identity, side: Side) -> None:
+    """Remember who is behind a company's connection to a side; a new name of the same company is taken over.
+
+    Raises:
+        GuardError: another company (or currency) was registered for this side; nothing is changed.
+    """
+    now = datetime.now(UTC)
+    with writing(engine) as connection:
+        remember_company(connection, company)
+        known = _known(connection, company, side)
+        if known is None:
+            connection.execute(
+                insert(IdentityRow).values(
+                    company=company,
+                    side=side.value,
+                    company_id=identity.company_id,
+                    name=identity.name,
+                    currency=identity.currency,
+                    registered_at=now,
+                )
+            )
+            return
+        if (known.company_id, known.currency) != (identity.company_id, identity.currency):
+            raise GuardError(
+                f"The {side.product} connection of {company!r} leads to another company: it was {known.name!r} "
+                f"(id {known.company_id}, {known.currency}), now it is {identity.name!r} (id {identity.company_id}, "
+                f"{identity.currency}). Nothing was written. Reconnect {company!r} to the right company, or give the "
+                "other one a company key of its own."
+            )
+        connection.execute(
+            update(IdentityRow)
+            .where(IdentityRow.company == company, IdentityRow.side == side.value)
+            .values(name=identity.name)
+        )
+
+
+def known_identity(engine: Engine, company: str, side: Side) -> KnownIdentity | None:
+    """Who was registered for this side; ``None`` when nobody was."""
+    with reading(engine) as connection:
+        return _known(connection, company, side)
+
+
+def remember_company(connection: Connection, company: str) -> None:
+    """Make the company's row when there is none, so that everything else may refer to it."""
+    values = {"key": company, "first_seen_at": datetime.now(UTC)}
+    connection.execute(upserting(connection, CompanyRow).values(values).on_conflict_do_nothing())
+
+
+def _known(connection: Connection, company: str, side: Side) -> KnownIdentity | None:
+    row = connection.execute(
+        select(IdentityRow.company_id, IdentityRow.name, IdentityRow.currency).where(
+            IdentityRow.company == company, IdentityRow.side == side.value
+        )
+    ).one_or_none()
+    return None if row is None else KnownIdentity(*row)

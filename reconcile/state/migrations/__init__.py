@@ -1,0 +1,1 @@
+"""Alembic's folder, inside the package so that an installed reconcile can migrate (``reconcile migrate``)."""

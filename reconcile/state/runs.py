@@ -1,0 +1,198 @@
+"""Runs: what was asked, what each step came to, how it ended."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, insert, select, update
+
+from reconcile.errors import ConfigurationError
+from reconcile.model.entities import Entity
+from reconcile.model.runs import Mode, Outcome, Run, StepResult, StepStatus
+from reconcile.state.companies import remember_company
+from reconcile.state.database import reading, upserting, writing
+from reconcile.state.schema import RunRow, RunStepRow
+from reconcile.state.texts import json_text, loose_json_text
+
+_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # nothing that is misread
+
+
+def new_run_id(now: datetime) -> str:
+    """A run id: sortable by start, safe in file names: ``20261123T043000-k3f9`` (UTC and four random characters)."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%S}-{''.join(secrets.choice(_ALPHABET) for _ in range(4))}"
+
+
+def create(engine: Engine, run: Run) -> None:
+    """Remember a new run.
+
+    Raises:
+        ConfigurationError: there is a run of that id already.
+        ValueError: a time names no zone.
+        TypeError: a parameter is no JSON value.
+    """
+    with writing(engine) as connection:
+        remember_company(connection, run.company)
+        if connection.execute(select(RunRow.id).where(RunRow.id == run.id)).first() is not None:
+            raise ConfigurationError(f"There is a run {run.id!r} already; every run has an id of its own.")
+        connection.execute(
+            insert(RunRow).values(
+                id=run.id,
+                company=run.company,
+                kind=run.kind,
+                mode=run.mode.value,
+                apply=run.apply,
+                slot=run.slot,
+                slot_date=run.slot_date,
+                parameters=loose_json_text(dict(run.parameters)),
+                started_at=run.started_at,
+                ended_at=run.ended_at,
+                outcome=run.outcome.value,
+                reason=run.reason,
+                folder=run.folder,
+                counts=loose_json_text(dict(run.counts)),
+                control_totals=json_text(dict(run.control_totals)),
+            )
+        )
+        for step in run.steps:
+            _put_step(connection, run.id, step)
+
+
+def get(engine: Engine, run_id: str) -> Run:
+    """The run of that id.
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    with reading(engine) as connection:
+        runs = _runs(connection, connection.execute(select(RunRow.__table__).where(RunRow.id == run_id)).mappings())
+    if not runs:
+        raise ConfigurationError(f"There is no run {run_id!r}; `reconcile runs` lists those there are.")
+    return runs[0]
+
+
+def find(engine: Engine, company: str | None = None, limit: int = 50) -> list[Run]:
+    """The newest runs first, of one company or of all."""
+    query = select(RunRow.__table__).order_by(RunRow.started_at.desc(), RunRow.id.desc()).limit(limit)
+    if company is not None:
+        query = query.where(RunRow.company == company)
+    with reading(engine) as connection:
+        return _runs(connection, connection.execute(query).mappings())
+
+
+def record_step(engine: Engine, run_id: str, result: StepResult) -> None:
+    """Remember what came of a step; a later result of the same step replaces it.
+
+    Raises:
+        ConfigurationError: there is no such run.
+    """
+    with writing(engine) as connection:
+        _locked(connection, run_id)
+        _put_step(connection, run_id, result)
+
+
+def record_counts(engine: Engine, run_id: str, counts: Mapping[str, Any]) -> None:
+    """Add numbers worth keeping; a number of the same name is replaced, the others stay.
+
+    Raises:
+        ConfigurationError: there is no such run.
+        TypeError: a value is no JSON value.
+    """
+    with writing(engine) as connection:
+        kept = json.loads(_locked(connection, run_id))
+        _change(connection, run_id, counts=loose_json_text({**kept, **counts}))
+
+
+def record_tie_out(engine: Engine, run_id: str, control_totals: Mapping[str, Any]) -> None:
+    """Remember the tie-out; it replaces an earlier one of the same run.
+
+    Raises:
+        ConfigurationError: there is no such run.
+        TypeError: an amount is a float.
+    """
+    with writing(engine) as connection:
+        _locked(connection, run_id)
+        _change(connection, run_id, control_totals=json_text(dict(control_totals)))
+
+
+def finish(engine: Engine, run_id: str, outcome: Outcome, reason: str, ended_at: datetime) -> None:
+    """Write the verdict.
+
+    Raises:
+        ConfigurationError: there is no such run.
+    """
+    with writing(engine) as connection:
+        _locked(connection, run_id)
+        _change(connection, run_id, outcome=outcome.value, reason=reason, ended_at=ended_at)
+
+
+def _locked(connection: Connection, run_id: str) -> str:
+    """The run's counts, its row locked until the transaction ends."""
+    counts = connection.execute(select(RunRow.counts).where(RunRow.id == run_id).with_for_update()).scalar_one_or_none()
+    if counts is None:
+        raise ConfigurationError(f"There is no run {run_id!r}; nothing can be recorded for it.")
+    return counts
+
+
+def _change(connection: Connection, run_id: str, **values: object) -> None:
+    connection.execute(update(RunRow).where(RunRow.id == run_id).values(**values))
+
+
+def _put_step(connection: Connection, run_id: str, result: StepResult) -> None:
+    values = {
+        "status": result.status.value,
+        "done": result.done,
+        "failed": result.failed,
+        "held": result.held,
+        "unknown": result.unknown,
+        "reason": result.reason,
+    }
+    statement = upserting(connection, RunStepRow).values(run_id=run_id, step=result.step.value, **values)
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=[RunStepRow.run_id, RunStepRow.step],
+            set_={name: statement.excluded[name] for name in values},
+        )
+    )
+
+
+def _runs(connection: Connection, rows: Iterable[Mapping[Any, Any]]) -> list[Run]:
+    found = list(rows)
+    steps: dict[str, list[StepResult]] = {row["id"]: [] for row in found}
+    for step in connection.execute(select(RunStepRow.__table__).where(RunStepRow.run_id.in_(steps))).mappings():
+        steps[step["run_id"]].append(
+            StepResult(
+                step=Entity(step["step"]),
+                status=StepStatus(step["status"]),
+                done=step["done"],
+                failed=step["failed"],
+                held=step["held"],
+                unknown=step["unknown"],
+                reason=step["reason"],
+            )
+        )
+    return [_run(row, sorted(steps[row["id"]], key=lambda result: result.step.step)) for row in found]
+
+
+def _run(row: Mapping[Any, Any], steps: Iterable[StepResult]) -> Run:
+    return Run(
+        id=row["id"],
+        company=row["company"],
+        kind=row["kind"],
+        mode=Mode(row["mode"]),
+        apply=row["apply"],
+        slot=row["slot"],
+        slot_date=row["slot_date"],
+        parameters=json.loads(row["parameters"]),
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        outcome=Outcome(row["outcome"]),
+        reason=row["reason"],
+        folder=row["folder"],
+        counts=json.loads(row["counts"]),
+        control_totals=json.loads(row["control_totals"]),
+        steps=tuple(steps),
+    )

@@ -107,6 +107,14 @@ def acquire(engine: Engine, company: str, holder: str, run_id: str, ttl: timedel
     return Lease(engine, company, holder, run_id, fence, ttl)
 
 
+def release_run(engine: Engine, run_id: str) -> None:
+    """Let go of whatever is still held for a run whose process has ended; does nothing when nothing is."""
+    with writing(engine) as connection:
+        connection.execute(
+            update(LeaseRow).where(LeaseRow.run_id == run_id).values(holder="", expires_at=_clock(connection))
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class _Holding:
     holder: str

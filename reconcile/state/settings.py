@@ -1,0 +1,131 @@
+"""What a company has chosen: typed, with defaults that are the careful choice, never guessed from a damaged value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import Engine, delete, insert, select
+
+from reconcile.errors import ConfigurationError
+from reconcile.model.entities import FIELDS, Entity
+from reconcile.state.companies import remember_company
+from reconcile.state.database import reading, writing
+from reconcile.state.schema import SettingRow
+from reconcile.state.texts import json_text
+
+BAD_NUMBER_CHOICES = ("stop", "hold")
+WINNERS = ("hold", "books", "billing")
+
+
+@dataclass(frozen=True, slots=True)
+class CompanySettings:
+    """The choices of one company.
+
+    Attributes:
+        bad_invoice_number: what an invoice number that is not all digits does: ``stop`` the invoices step once the
+            good invoices are across, as ReliaBills does, or ``hold`` only that invoice and its payments.
+        conflict_policy: who wins a field changed on both sides: ``{"customer.phone": "billing"}``; keys are
+            ``entity.field``, ``entity.*`` or ``*``, values ``hold``, ``books`` or ``billing``. Not named is held.
+        matched_policy: the same for fields that differ on records matched for the first time.
+        send_invoices_automatically: whether new invoices that come from QuickBooks are sent to their customers.
+
+    Raises:
+        ConfigurationError: a value that is none of these; says which and what there is.
+    """
+
+    bad_invoice_number: str = "stop"
+    conflict_policy: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    matched_policy: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    send_invoices_automatically: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what nobody can have meant."""
+        if self.bad_invoice_number not in BAD_NUMBER_CHOICES:
+            raise ConfigurationError(
+                f"The setting bad_invoice_number is {_quoted(self.bad_invoice_number)}; choose stop or hold."
+            )
+        if not isinstance(self.send_invoices_automatically, bool):
+            raise ConfigurationError(
+                "The setting send_invoices_automatically is "
+                f"{_quoted(self.send_invoices_automatically)}; choose true or false."
+            )
+        for name in ("conflict_policy", "matched_policy"):
+            _check_policy(name, getattr(self, name))
+
+
+def load(engine: Engine, company: str) -> CompanySettings:
+    """The company's settings; the defaults where nothing was saved.
+
+    Raises:
+        ConfigurationError: a saved setting is damaged, unknown or made by a newer version: no run with guessed values.
+    """
+    with reading(engine) as connection:
+        rows = connection.execute(select(SettingRow.name, SettingRow.value).where(SettingRow.company == company)).all()
+    known = {setting.name for setting in fields(CompanySettings)}
+    saved: dict[str, Any] = {}
+    for name, text in rows:
+        if name not in known:
+            raise ConfigurationError(
+                f"The settings of {company!r} have {_quoted(name)}, which this reconcile does not know; it may come "
+                "from a newer version. Install that, or save the settings again."
+            )
+        try:
+            saved[name] = json.loads(text)
+        except ValueError:
+            raise ConfigurationError(
+                f"The saved setting {name} of {company!r} cannot be read; save the settings again."
+            ) from None
+    try:
+        return CompanySettings(**saved)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"The settings of {company!r} cannot be used. {error}") from None
+
+
+def save(engine: Engine, company: str, settings: CompanySettings) -> None:
+    """Keep these settings in place of the former ones; they count from the next run on."""
+    now = datetime.now(UTC)
+    values = {setting.name: getattr(settings, setting.name) for setting in fields(CompanySettings)}
+    with writing(engine) as connection:
+        remember_company(connection, company)
+        connection.execute(delete(SettingRow).where(SettingRow.company == company))
+        connection.execute(
+            insert(SettingRow),
+            [
+                {"company": company, "name": name, "value": json_text(value), "saved_at": now}
+                for name, value in values.items()
+            ],
+        )
+
+
+def _check_policy(setting: str, policy: Any) -> None:
+    if not isinstance(policy, Mapping):
+        raise ConfigurationError(f"The setting {setting} is {_quoted(policy)}; give fields with their winners.")
+    known = {"*"} | {
+        f"{entity.value}.{name}"
+        for entity in Entity
+        for name in [
+            "*",
+            *(candidate.name for candidate in FIELDS[entity] if candidate.compared and candidate.writable),
+        ]
+    }
+    for key, winner in policy.items():
+        if key not in known:
+            raise ConfigurationError(
+                f"The setting {setting} names {_quoted(key)}, which is no field that can be written; write it as "
+                "entity.field, for example customer.phone, or invoice.* or *."
+            )
+        if winner not in WINNERS:
+            raise ConfigurationError(
+                f"The setting {setting} gives {key} to {_quoted(winner)}; choose hold, books or billing."
+            )
+
+
+def _quoted(value: object) -> str:
+    """The value as a person can recognise it, in one line and not too long."""
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."  # noqa: PLR2004  (about a line of a message)

@@ -267,8 +267,10 @@ def _in_words(error: Exception, timeouts: Timeouts, host: str) -> UnreachableErr
         ),
         (
             isinstance(error, requests.exceptions.SSLError),
-            f"The connection to {host} is not secure (TLS failed), so nothing was sent. Check the clock, the "
-            "certificates and any proxy between here and QuickBooks.",
+            (
+                f"The connection to {host} is not secure (TLS failed), so nothing was sent. Check the clock, the "
+                "certificates and any proxy between here and QuickBooks."
+            ),
         ),
         (
             isinstance(error, requests.exceptions.ProxyError),
@@ -280,8 +282,10 @@ def _in_words(error: Exception, timeouts: Timeouts, host: str) -> UnreachableErr
         ),
         (
             among(NewConnectionError),
-            f"Nothing answers at the address of QuickBooks ({host}): the connection was refused. Check the address "
-            "and the network, then try again.",
+            (
+                f"Nothing answers at the address of QuickBooks ({host}): the connection was refused. Check the address "
+                "and the network, then try again."
+            ),
         ),
     ]
     for applies, sentence in never_sent:

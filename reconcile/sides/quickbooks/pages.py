@@ -1,0 +1,139 @@
+"""From the bytes of an answer to typed records: fast when all is well, record by record when one of them is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from typing import Any, Generic, TypeVar, cast
+
+import msgspec
+
+from reconcile.sides.quickbooks.session import exact_json, server_time
+
+R = TypeVar("R")
+_REPLACED = "\N{REPLACEMENT CHARACTER}"
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A record that is not what it should be; ``why`` names the field and what it holds."""
+
+    id: str
+    label: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[R]):
+    """The records of one answer.
+
+    Attributes:
+        records: those that could be read.
+        broken: those that could not.
+        time: server time of the answer, UTC.
+    """
+
+    records: list[R]
+    broken: list[Broken] = field(default_factory=list)
+    time: datetime | None = None
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids of all records of the page, broken ones included."""
+        return [record.id for record in self.records] + [broken.id for broken in self.broken]  # type: ignore[attr-defined]  # every shape has an id
+
+    def __len__(self) -> int:
+        """How many records the answer held."""
+        return len(self.records) + len(self.broken)
+
+
+def page_decoder(shape: type[R]) -> Callable[[bytes], Page[R]]:
+    """A function from the body of a query's answer to its page; it raises ``ValueError`` when that is no JSON."""
+    decoder = _envelope_decoder(cast("Any", shape))
+
+    def decode(body: bytes) -> Page[R]:
+        try:
+            answer: Any = decoder.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            content = exact_json(body.decode("utf-8", "replace").encode())
+            return read_each(shape, _listed(content, shape.__name__), server_time(content))
+        return Page(answer.QueryResponse.records, time=server_time({"time": answer.time}))
+
+    return decode
+
+
+@cache
+def _envelope_decoder(shape: Any) -> msgspec.json.Decoder[Any]:
+    records: Any = list[shape]
+    response = msgspec.defstruct("Response", [("records", records, [])], rename={"records": shape.__name__})
+    return msgspec.json.Decoder(msgspec.defstruct("Envelope", [("QueryResponse", response), ("time", str, "")]))
+
+
+def _listed(content: Any, name: str) -> Sequence[Any]:
+    try:
+        found = content["QueryResponse"].get(name, [])
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError("the answer holds no QueryResponse") from error
+    if not isinstance(found, list):
+        raise ValueError(f"the answer's {name} is no list")  # noqa: TRY004 - all that is no answer is a ValueError here
+    return found
+
+
+def read_each(shape: type[R], objects: Sequence[Any], time: datetime | None = None) -> Page[R]:
+    """The same page read record by record, so that only the malformed ones are lost to it."""
+    records: list[R] = []
+    broken: list[Broken] = []
+    for item in objects:
+        why = _unfit_text(item)
+        if not why:
+            try:
+                records.append(msgspec.convert(item, shape))
+            except msgspec.ValidationError as error:
+                why = _in_words(str(error))
+        if why:
+            broken.append(Broken(_word(item, "Id"), _label(item), why))
+    return Page(records, broken, time)
+
+
+def _word(item: Any, name: str) -> str:
+    value = item.get(name) if isinstance(item, dict) else None
+    return _fit(str(value)) if isinstance(value, str | int) else ""
+
+
+def _label(item: Any) -> str:
+    return next(filter(None, (_word(item, name) for name in ("DocNumber", "DisplayName", "Name", "PaymentRefNum"))), "")
+
+
+def _fit(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _unfit_text(item: Any) -> str:
+    """What is wrong with the characters of a record; empty when nothing is."""
+    if isinstance(item, dict):
+        for name, value in item.items():
+            if isinstance(value, str):
+                try:
+                    value.encode()
+                except UnicodeEncodeError:
+                    return f"{name} holds half a character"
+                if _REPLACED in value:
+                    return f"{name} holds bytes that are no characters"
+            elif why := _unfit_text(value):
+                return why
+    elif isinstance(item, list):
+        return next(filter(None, map(_unfit_text, item)), "")
+    return ""
+
+
+def _in_words(said: str) -> str:
+    """``Expected `str`, got `int` - at `$.DocNumber``` as a person reads it."""
+    names = {"str": "text", "int": "a number", "decimal": "an amount", "bool": "true or false", "null": "nothing"}
+    names |= {"float": "a number", "array": "a list", "object": "an object"}
+    text, _, place = said.partition(" - at ")
+    for technical, plain in names.items():
+        text = text.replace(f"`{technical}`", plain)
+    where = place.strip("`").removeprefix("$.").removeprefix("$")
+    return f"{where or 'the record'}: {text.replace(' | nothing', '')}"

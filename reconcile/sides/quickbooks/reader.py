@@ -1,0 +1,331 @@
+"""Reading QuickBooks: census by counted pages, delta by one change-data call, single records by id."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from reconcile.errors import IncompletePullError, RefusedError
+from reconcile.model.entities import Entity, Side
+from reconcile.model.snapshot import Scope, Snapshot
+from reconcile.sides.quickbooks import query
+from reconcile.sides.quickbooks.faults import NOT_FOUND
+from reconcile.sides.quickbooks.frames import Harvest
+from reconcile.sides.quickbooks.mapping import Lookups
+from reconcile.sides.quickbooks.pages import Page, page_decoder, read_each
+from reconcile.sides.quickbooks.records import SHAPES, PaymentMethod, TaxAgency, TaxRate, resource
+from reconcile.sides.quickbooks.session import Answer, QuickBooksSession, server_time
+from reconcile.sides.side import CompanyIdentity, Progress, no_progress
+
+CDC_ENTITIES = (Entity.CUSTOMER, Entity.PRODUCT, Entity.INVOICE, Entity.PAYMENT)
+"""What change data capture knows; tax codes, rates and agencies it lacks (API file 5.3)."""
+
+CDC_CAP = 1000
+CDC_DAYS = 29
+"""Intuit looks back 30 days; a day less leaves room for clocks that differ."""
+
+OVERLAP = timedelta(minutes=5)
+IDS_AT_ONCE = 200
+ROUNDS = 3
+MOST_DRIFTS = 20
+INVALID_ID = "2030"
+
+_LISTS = frozenset({"Customer", "Item", "TaxCode", "TaxRate", "PaymentMethod"})
+R = TypeVar("R")
+
+
+def _all(name: str) -> tuple[str, ...]:
+    """The condition that brings inactive list records too; without it QuickBooks hides them (API file 3.1)."""
+    return (query.ALL_ACTIVE,) if name in _LISTS else ()
+
+
+def utc_now() -> datetime:
+    """Now, UTC."""
+    return datetime.now(UTC)
+
+
+class QuickBooksReader:
+    """One QuickBooks company, to be read. It has no method that writes.
+
+    Args:
+        session: the connection.
+        clock: now, UTC; only to see whether changes lie too far back to be asked for.
+    """
+
+    def __init__(
+        self, session: QuickBooksSession, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._session = session
+        self._clock = clock
+        self._home_currency: str | None = None
+
+    @property
+    def side(self) -> Side:
+        """Books."""
+        return Side.BOOKS
+
+    def identity(self) -> CompanyIdentity:
+        """The company's realm id, name and home currency.
+
+        Raises:
+            RefusedError: QuickBooks does not say which currency the company has, or refuses.
+        """
+        session = self._session
+        realm = session.connection.realm_id
+        info = session.get(session.address("companyinfo", realm))
+        try:
+            name = str(info["CompanyInfo"]["CompanyName"])
+        except (KeyError, TypeError) as error:
+            raise RefusedError("QuickBooks does not say which company this is. Connect the company again.") from error
+        return CompanyIdentity(realm, name, self.home_currency())
+
+    def home_currency(self) -> str:
+        """The company's own currency, asked once.
+
+        Raises:
+            RefusedError: QuickBooks does not say.
+        """
+        if self._home_currency is None:
+            preferences = self._session.get(self._session.address("preferences"))
+            try:
+                self._home_currency = str(preferences["Preferences"]["CurrencyPrefs"]["HomeCurrency"]["value"])
+            except (KeyError, TypeError) as error:
+                raise RefusedError(
+                    "QuickBooks does not say which currency this company has. Open the company's currency settings in "
+                    "QuickBooks, save them, then try again."
+                ) from error
+        return self._home_currency
+
+    def census(self, entity: Entity, progress: Progress = no_progress) -> Snapshot:
+        """All records of an entity: inactive and void ones too, in pages, counted at the end.
+
+        Raises:
+            IncompletePullError: QuickBooks' own count did not agree with what was read, three times over.
+        """
+        name = resource(entity)
+        lookups = self._lookups(entity)
+        counted = -1
+        for _ in range(ROUNDS):
+            expected, as_of = self._count(name)
+            harvest = Harvest(entity, lookups)
+            if expected:
+                for page in self._pages(name, SHAPES[entity]):
+                    harvest.add(page)
+                    progress(len(harvest), max(expected, len(harvest)))
+            counted, _ = self._count(name)
+            if self._complete(entity, harvest, counted):
+                return _snapshot(harvest, as_of, Scope.CENSUS, counted=len(harvest) - harvest.left_out)
+        raise IncompletePullError(
+            f"QuickBooks says it has {counted} {entity.plural}, but {len(harvest)} could be read, {ROUNDS} times over. "
+            "Nothing was compared. Somebody may be working in QuickBooks right now; try again later."
+        )
+
+    @staticmethod
+    def _complete(entity: Entity, harvest: Harvest, counted: int) -> bool:
+        if entity is Entity.TAX_RATE:  # whether the pseudo codes TAX and NON are counted is not documented
+            return counted in {len(harvest), len(harvest) - harvest.left_out}
+        return counted == len(harvest)
+
+    def changed(self, entities: Sequence[Entity], since: datetime) -> Mapping[Entity, Snapshot]:
+        """Records changed at or after ``since`` (and a few minutes before: windows overlap, nothing falls between).
+
+        One call for all entities that change data capture knows; tax rates are always read whole. Too far back, or an
+        answer that is full, and these entities are read whole.
+        """
+        found: dict[Entity, Snapshot] = {}
+        tracked = [entity for entity in entities if entity in CDC_ENTITIES]
+        if tracked and since > self._clock() - timedelta(days=CDC_DAYS):
+            found.update(self._captured(tracked, since))
+        if Entity.TAX_RATE in entities:
+            found[Entity.TAX_RATE] = self._tax_rates()
+        return {entity: found[entity] if entity in found else self.census(entity) for entity in entities}
+
+    def _captured(self, entities: Sequence[Entity], since: datetime) -> dict[Entity, Snapshot]:
+        names = [resource(entity) for entity in entities]
+        moment = (since.astimezone(UTC) - OVERLAP).strftime("%Y-%m-%dT%H:%M:%SZ")
+        content = self._session.get(
+            self._session.address("cdc"), params={"entities": ",".join(names), "changedSince": moment}
+        )
+        groups = _groups(content, names)
+        if sum(map(len, groups.values())) >= CDC_CAP:
+            return {}
+        as_of = server_time(content) or self._clock()
+        return {entity: self._capture(entity, groups[resource(entity)], as_of) for entity in entities}
+
+    def _capture(self, entity: Entity, objects: Sequence[Any], as_of: datetime) -> Snapshot:
+        deleted = [
+            str(item.get("Id")) for item in objects if isinstance(item, dict) and item.get("status") == "Deleted"
+        ]
+        present = [item for item in objects if not (isinstance(item, dict) and item.get("status") == "Deleted")]
+        page = read_each(SHAPES[entity], present)
+        harvest = Harvest(entity, self._lookups(entity, page.records))
+        harvest.add(page)
+        gone = self._confirm_gone(entity, deleted, harvest)
+        return _snapshot(harvest, as_of, Scope.DELTA, gone=gone)
+
+    def fetch(self, entity: Entity, ids: Sequence[str]) -> Snapshot:
+        """The records with these ids; ids that a direct read does not find are ``gone``."""
+        name = resource(entity)
+        wanted = list(dict.fromkeys(ids))
+        pages = [
+            self._query(query.select(name, *_all(name), query.among("Id", chunk)), SHAPES[entity])
+            for chunk in _chunks(wanted, IDS_AT_ONCE)
+        ]
+        harvest = Harvest(entity, self._lookups(entity, [record for page in pages for record in page.records]))
+        for page in pages:
+            harvest.add(page)
+        missing = [wanted_id for wanted_id in wanted if wanted_id not in harvest.seen]
+        gone = self._confirm_gone(entity, missing, harvest)
+        as_of = next((page.time for page in pages if page.time), None) or self._clock()
+        return _snapshot(harvest, as_of, Scope.SELECTED, gone=gone)
+
+    def _confirm_gone(self, entity: Entity, ids: Sequence[str], harvest: Harvest) -> frozenset[str]:
+        """Ids that a direct read does not find; those that it finds after all go into the harvest."""
+        gone = set()
+        for record_id in ids:
+            item = self.direct(entity, record_id)
+            if item is None:
+                gone.add(record_id)
+            else:
+                harvest.add(read_each(SHAPES[entity], [item]))
+        return frozenset(gone)
+
+    def direct(self, entity: Entity, record_id: str) -> dict[str, Any] | None:
+        """One record as QuickBooks has it now, raw with exact decimals; ``None`` when it no longer exists."""
+        name = resource(entity)
+        answer: Answer[Any] = self._session.call("GET", self._session.address(name.lower(), record_id))
+        if any(fault.code in {NOT_FOUND, INVALID_ID} for fault in answer.faults):
+            return None
+        content = answer.required()
+        item = content.get(name)
+        if not isinstance(item, dict):
+            raise IncompletePullError(
+                f"QuickBooks answered without the {entity.singular} {record_id} that was asked for. Try again later."
+            )
+        return None if item.get("status") == "Deleted" else item
+
+    def _tax_rates(self) -> Snapshot:
+        """Tax rates whole, without a count of their own: they are few, and change data capture lacks them."""
+        harvest = Harvest(Entity.TAX_RATE, self._lookups(Entity.TAX_RATE))
+        as_of = None
+        for page in self._pages("TaxCode", SHAPES[Entity.TAX_RATE]):
+            as_of = as_of or page.time
+            harvest.add(page)
+        return _snapshot(harvest, as_of or self._clock(), Scope.CENSUS)
+
+    def _lookups(self, entity: Entity, records: Sequence[Any] | None = None) -> Lookups:
+        """What the records of an entity refer to; payment methods only where a payment names one."""
+        lookups = Lookups(home_currency=self.home_currency())
+        if entity is Entity.TAX_RATE:
+            lookups.rates = self._by_id("TaxRate", TaxRate)
+            lookups.agencies = self._by_id("TaxAgency", TaxAgency)
+        if entity is Entity.PAYMENT and (
+            records is None or any(record.payment_method_ref is not None for record in records)
+        ):
+            lookups.methods = self._by_id("PaymentMethod", PaymentMethod)
+        return lookups
+
+    def _by_id(self, name: str, shape: type[R]) -> dict[str, R]:
+        found: dict[str, Any] = {}
+        for page in self._pages(name, shape):
+            found |= {record.id: record for record in page.records}  # type: ignore[attr-defined]  # every shape has an id
+        return found
+
+    def _pages(self, name: str, shape: type[R]) -> Iterator[Page[R]]:
+        """All pages of a resource, in the order of ids; each overlaps the one before by a record.
+
+        Records that are deleted or deactivated meanwhile shift the positions of those after them. When the overlap
+        is gone, a page is read again from further back; what was met before is not taken twice.
+
+        Raises:
+            IncompletePullError: the positions keep shifting.
+        """
+        seen: set[str] = set()
+        position, drifts = 1, 0
+        while True:
+            page = self._query(query.select(name, *_all(name), start=position), shape)
+            ids = page.ids
+            if position > 1 and seen.isdisjoint(ids):
+                drifts += 1
+                if drifts > MOST_DRIFTS:
+                    raise IncompletePullError(
+                        f"QuickBooks' list of {name} records keeps changing while it is read. Try again later."
+                    )
+                position = max(1, position - query.LARGEST_PAGE // 2)
+                continue
+            seen.update(ids)
+            yield page
+            if len(ids) < query.LARGEST_PAGE:
+                return
+            position += len(ids) - 1
+
+    def _query(self, statement: str, shape: type[R]) -> Page[R]:
+        session = self._session
+        return session.call(
+            "POST",
+            session.address("query"),
+            body=statement,
+            content_type="application/text",
+            decode=page_decoder(shape),
+        ).required()
+
+    def _count(self, name: str) -> tuple[int, datetime]:
+        """How many there are, and the server's time."""
+        content = self._session.query(query.count(name, *_all(name)))
+        try:
+            return int(content["QueryResponse"]["totalCount"]), server_time(content) or self._clock()
+        except (KeyError, TypeError, ValueError) as error:
+            raise IncompletePullError(
+                f"QuickBooks did not say how many {name} records it has, so what is read cannot be counted. Try again."
+            ) from error
+
+
+def _groups(content: Any, names: Sequence[str]) -> dict[str, list[Any]]:
+    """The objects of a change-data answer by resource; one group per resource, in the order asked for.
+
+    Raises:
+        IncompletePullError: it is no such answer.
+    """
+    try:
+        responses = content["CDCResponse"][0]["QueryResponse"]
+        groups: dict[str, list[Any]] = {name: [] for name in names}
+        for response in responses:
+            for name in names:
+                groups[name] += response.get(name, [])
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise IncompletePullError(
+            "QuickBooks' answer about what changed could not be read. Try again, or run a census."
+        ) from error
+    if len(responses) != len(names):
+        raise IncompletePullError(
+            "QuickBooks did not answer for every kind of record that was asked about. Try again, or run a census."
+        )
+    return groups
+
+
+def _chunks(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (ids[start : start + size] for start in range(0, len(ids), size))
+
+
+def _snapshot(
+    harvest: Harvest,
+    as_of: datetime,
+    scope: Scope,
+    *,
+    counted: int | None = None,
+    gone: frozenset[str] = frozenset(),
+) -> Snapshot:
+    frame, rows = harvest.frames()
+    return Snapshot(
+        side=Side.BOOKS,
+        entity=harvest.entity,
+        frame=frame,
+        rows=rows,
+        as_of=as_of,
+        scope=scope,
+        counted=counted,
+        gone=gone,
+        unreadable=frozenset(harvest.unreadable),
+        findings=tuple(harvest.findings),
+    )

@@ -115,6 +115,14 @@ def release_run(engine: Engine, run_id: str) -> None:
         )
 
 
+def release_run(engine: Engine, run_id: str) -> None:
+    """Let go of what a run still holds, after its process is known to have ended."""
+    with writing(engine) as connection:
+        connection.execute(
+            update(LeaseRow).where(LeaseRow.run_id == run_id).values(holder="", expires_at=_clock(connection))
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class _Holding:
     holder: str

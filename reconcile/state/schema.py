@@ -247,6 +247,17 @@ class CursorRow(Table):
     since: Mapped[datetime]
 
 
+class PendingRow(Table):
+    """A record that waited when the company's last run ended: held, without counterpart, or not yet agreed on."""
+
+    __tablename__ = "pending"
+
+    company: Mapped[str] = mapped_column(ForeignKey("company.key"), primary_key=True)
+    side: Mapped[str] = mapped_column(primary_key=True)
+    entity: Mapped[str] = mapped_column(primary_key=True)
+    record_id: Mapped[str] = mapped_column(primary_key=True)
+
+
 class SettingRow(Table):
     """One setting of one company, as JSON."""
 

@@ -1,4 +1,4 @@
-"""The first tables: companies, runs, links and base, journal, cursors, settings, tokens, leases."""
+"""The first tables: companies, runs, links and base, journal, cursors, waiting records, settings, tokens, leases."""
 
 from __future__ import annotations
 
@@ -28,6 +28,15 @@ def upgrade() -> None:
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["company"], ["company.key"], name=op.f("fk_cursor_company_company")),
         sa.PrimaryKeyConstraint("company", "side", "entity", name=op.f("pk_cursor")),
+    )
+    op.create_table(
+        "pending",
+        sa.Column("company", sa.Text(), nullable=False),
+        sa.Column("side", sa.Text(), nullable=False),
+        sa.Column("entity", sa.Text(), nullable=False),
+        sa.Column("record_id", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["company"], ["company.key"], name=op.f("fk_pending_company_company")),
+        sa.PrimaryKeyConstraint("company", "side", "entity", "record_id", name=op.f("pk_pending")),
     )
     op.create_table(
         "identity",

@@ -1,0 +1,434 @@
+"""The parts of a run's story: counts, changes, differences, findings, steps, tie-out, verdict."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+
+from reconcile.model.changes import Comparison, Decision, Verdict
+from reconcile.model.entities import Entity, Side, field
+from reconcile.model.findings import Finding, Severity
+from reconcile.model.runs import Outcome, Run, StepResult, StepStatus
+from reconcile.model.snapshot import Scope, Snapshots
+from reconcile.report.html import (
+    DASH,
+    NOWRAP,
+    RIGHT,
+    Cell,
+    Column,
+    Shown,
+    Tone,
+    box,
+    chip,
+    counted,
+    grid,
+    missing,
+    more,
+    page,
+    sentence,
+    shown_text,
+)
+from reconcile.report.tables import LIMIT, amount_cell, count_cell, money_text, table
+
+Comparisons = Mapping[Entity, Comparison] | Iterable[Comparison]
+
+_TONES = {Severity.STOP: Tone.STOP, Severity.HOLD: Tone.HOLD, Severity.NOTE: Tone.NOTE}
+_SEVERITY_WORDS = {Severity.STOP: "stops the step", Severity.HOLD: "held", Severity.NOTE: "note"}
+_SEVERITY_TITLES = {
+    Severity.STOP: "stops its step once the good records are across",
+    Severity.HOLD: "the record and what depends on it wait",
+    Severity.NOTE: "nothing waits",
+}
+_SCOPES = {Scope.CENSUS: "read in full", Scope.DELTA: "changes only", Scope.SELECTED: "single records"}
+
+
+def banner(kind: str, title: str, sentences: Sequence[str] = ()) -> Shown:
+    """The box that stands on top of a notebook and says what came of it and why.
+
+    Args:
+        kind: ``good``, ``stop``, ``hold`` or ``note``.
+        title: the message; may be hostile text, as may the sentences.
+        sentences: why, and what to do now.
+    """
+    return Shown(box(Tone(kind), title, [shown_text(text) for text in sentences]))
+
+
+def counts(books: Snapshots, billing: Snapshots) -> Shown:
+    """How many records of each kind each side has, how they were read and when."""
+    sides = {Side.BOOKS: books, Side.BILLING: billing}
+    columns = [Column("Records"), *(Column(side.product, RIGHT) for side in Side), Column("Read")]
+    rows = []
+    for entity in Entity:
+        numbers = [count_cell(len(sides[side][entity])) for side in Side]
+        scopes = [_SCOPES[sides[side][entity].scope] for side in Side]
+        read = scopes[0] if scopes[0] == scopes[1] else f"{scopes[0]} / {scopes[1]}"
+        rows.append([Cell(entity.plural, NOWRAP), *numbers, Cell(_how_read(entity, sides, read))])
+    moments = " ".join(
+        f"{side.product} as of {_moment(min(snapshot.as_of for snapshot in sides[side].values()))}." for side in Side
+    )
+    return page("Records on both sides", grid(columns, rows), sentence(moments))
+
+
+def _how_read(entity: Entity, sides: Mapping[Side, Snapshots], read: str) -> str:
+    unreadable = {side: len(sides[side][entity].unreadable) for side in Side}
+    doubts = [f"{number:,} unreadable in {side.product}" for side, number in unreadable.items() if number]
+    return shown_text(", ".join([read, *doubts]))
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _each(comparisons: Comparisons) -> list[Comparison]:
+    found = list(comparisons.values()) if isinstance(comparisons, Mapping) else list(comparisons)
+    return sorted(found, key=lambda comparison: comparison.entity.step)
+
+
+def changes(comparisons: Comparisons) -> Shown:
+    """How many records of each kind have which verdict, and what is held."""
+    found = _each(comparisons)
+    tallies = {one.entity: Counter(str(verdict) for verdict in one.changes["verdict"]) for one in found}
+    verdicts = [verdict for verdict in Verdict if any(tallies[one.entity][verdict.value] for one in found)]
+    columns = [Column("Records"), *(Column(verdict.value, RIGHT) for verdict in verdicts)]
+    columns += [Column("quiet", RIGHT), Column("held", RIGHT), Column("money held", RIGHT)]
+    rows = []
+    for one in found:
+        held = one.changes[one.changes["held"].fillna(False).astype(bool)]
+        rows.append(
+            [
+                Cell(one.entity.plural, NOWRAP),
+                *(count_cell(tallies[one.entity][verdict.value]) for verdict in verdicts),
+                count_cell(one.quiet),
+                count_cell(len(held)),
+                Cell(_sums(held), RIGHT),
+            ]
+        )
+    changed = sum(len(one.changes) for one in found)
+    headline = (
+        f"{counted(changed, 'record')} to look at; on {counted(sum(one.quiet for one in found), 'record')} both sides "
+        "and the last agreement are the same."
+        if changed
+        else "Nothing has changed since both sides last agreed."
+    )
+    return page("What has changed", sentence(headline), grid(columns, rows))
+
+
+def _sums(frame: pd.DataFrame) -> str:
+    """Sums of ``amount`` per currency, as finished HTML."""
+    known = frame[frame["amount"].notna()]
+    sums = known.groupby("currency")["amount"].sum()
+    return "<br>".join(f"{money_text(total, str(name))} {shown_text(name)}" for name, total in sums.items()) or DASH
+
+
+_DECISION_WORDS = {
+    Decision.TO_BILLING: "QuickBooks → ReliaBills",
+    Decision.TO_BOOKS: "ReliaBills → QuickBooks",
+    Decision.AGREED: "agreed",
+    Decision.HELD: "held",
+}
+
+
+def differences(comparisons: Comparisons, *, limit: int = LIMIT, whole: str = "differences.parquet") -> Shown:
+    """Every differing field with before / books / billing and what happens to it, grouped by record."""
+    frames = [one.differences for one in _each(comparisons) if len(one.differences)]
+    if not frames:
+        return page("Differences", sentence("No field differs between the sides."))
+    frame = pd.concat(frames, ignore_index=True)
+    columns = [
+        Column("Record"),
+        Column("Field"),
+        Column("Before"),
+        Column("QuickBooks"),
+        Column("ReliaBills"),
+        Column("What happens"),
+        Column("Why"),
+    ]
+    rows, groups = [], []
+    last: tuple[str, str] | None = None
+    for row in frame.head(limit).to_dict("records"):
+        here = (str(row["entity"]), str(row["key"]))
+        entity = Entity(row["entity"])
+        name = f"{entity.singular} <b>{shown_text(row['label'])}</b>" if here != last else ""
+        groups.append(here != last)
+        last = here
+        rows.append(
+            [
+                Cell(name),
+                Cell(shown_text(_field_title(entity, str(row["field"]))), NOWRAP),
+                Cell(shown_text(row["base"])),
+                Cell(_stressed(row["books"], row["base"])),
+                Cell(_stressed(row["billing"], row["base"])),
+                Cell(_decision(row["decision"]), NOWRAP),
+                Cell(shown_text(row["reason"])),
+            ]
+        )
+    held = int((frame["decision"] == Decision.HELD.value).sum())
+    records = len(frame.drop_duplicates(["entity", "key"]))
+    headline = f"{counted(len(frame), 'field')} of {counted(records, 'record')}; {counted(held, 'field')} held."
+    return page("Differences", sentence(headline), grid(columns, rows, groups=groups), more(len(frame), limit, whole))
+
+
+def _field_title(entity: Entity, name: str) -> str:
+    try:
+        return field(entity, name).title
+    except KeyError:
+        return name
+
+
+def _stressed(value: Any, base: Any) -> str:
+    same = (missing(value) and missing(base)) or (not missing(value) and not missing(base) and value == base)
+    return shown_text(value) if same else f"<b>{shown_text(value)}</b>"
+
+
+def _decision(value: Any) -> str:
+    try:
+        decision = Decision(value)
+    except ValueError:
+        return shown_text(value)
+    words = _DECISION_WORDS[decision]
+    return chip(Tone.HOLD, words) if decision is Decision.HELD else shown_text(words)
+
+
+def findings(findings: Sequence[Finding], *, limit: int = LIMIT, whole: str = "findings.parquet") -> Shown:
+    """What does not hold: by severity and money, then each one with who, how much, why and what to do."""
+    if not findings:
+        return page("Findings", sentence(f"{chip(Tone.GOOD, 'all good')} Every rule holds on both sides."))
+    order = list(reversed(Severity))
+    ranked = sorted(findings, key=lambda one: (order.index(one.severity), -(one.amount or 0)))
+    return page("Findings", _by_severity(ranked, order), _listed(ranked[:limit]), more(len(ranked), limit, whole))
+
+
+def _by_severity(findings: Sequence[Finding], order: Sequence[Severity]) -> str:
+    columns = [
+        Column("Severity"),
+        Column("Findings", RIGHT),
+        Column("Records", RIGHT),
+        Column("Money", RIGHT),
+        Column(""),
+    ]
+    rows = []
+    for severity in order:
+        of_kind = [one for one in findings if one.severity is severity]
+        if not of_kind:
+            continue
+        # A record with several findings is at stake once, with its largest amount.
+        at_stake: dict[tuple[object, ...], tuple[str, int]] = {}
+        for one in of_kind:
+            record = (one.entity, one.side, one.record_id or one.check)
+            before = at_stake.get(record, (one.currency, 0))
+            at_stake[record] = (one.currency or before[0], max(abs(one.amount or 0), before[1]))
+        money = pd.DataFrame(list(at_stake.values()), columns=["currency", "amount"])
+        money = money[money["amount"] > 0]
+        rows.append(
+            [
+                Cell(chip(_TONES[severity], _SEVERITY_WORDS[severity])),
+                count_cell(len(of_kind)),
+                count_cell(len(at_stake)),
+                Cell(_sums(money), RIGHT),
+                Cell(_SEVERITY_TITLES[severity]),
+            ]
+        )
+    return grid(columns, rows)
+
+
+def _listed(findings: Sequence[Finding]) -> str:
+    columns = [
+        Column(""),
+        Column("What"),
+        Column("Customer"),
+        Column("Amount", RIGHT),
+        Column("Why"),
+        Column("What to do now"),
+    ]
+    rows = []
+    for one in findings:
+        where = one.side.product if one.side else "both sides"
+        record = f"{one.entity.singular} <b>{shown_text(one.label)}</b>" if one.label else one.entity.plural
+        customer = shown_text(one.customer) if one.customer and one.entity is not Entity.CUSTOMER else DASH
+        rows.append(
+            [
+                Cell(chip(_TONES[one.severity], _SEVERITY_WORDS[one.severity]), NOWRAP),
+                Cell(f"{record}<br>in {where}"),
+                Cell(customer),
+                amount_cell(one.amount, one.currency),
+                Cell(shown_text(one.sentence)),
+                Cell(shown_text(one.remedy)),
+            ]
+        )
+    return grid(columns, rows)
+
+
+_STEP_TONES = {
+    StepStatus.SYNCED: Tone.GOOD,
+    StepStatus.FAILED: Tone.STOP,
+    StepStatus.STARTED: Tone.STOP,
+    StepStatus.PLANNED: Tone.NOTE,
+}
+_STEP_WORDS = {
+    StepStatus.SYNCED: "synced",
+    StepStatus.FAILED: "failed",
+    StepStatus.STARTED: "started, not finished",
+    StepStatus.PLANNED: "planned, not written",
+}
+
+
+def step(result: StepResult, outcomes: pd.DataFrame | None = None, *, limit: int = LIMIT, whole: str = "") -> Shown:
+    """What came of one push step: its status, its numbers, its reason, and each operation's outcome.
+
+    Args:
+        result: of the step.
+        outcomes: one row per operation; ``amount`` is in minor units of ``currency``. Other columns are text.
+        limit: rows shown.
+        whole: where all of them can be found.
+    """
+    title = f"Step {result.step.step} of {len(Entity)}, {result.step.plural}: {_STEP_WORDS[result.status]}"
+    body = [shown_text(_step_numbers(result))]
+    if result.reason:
+        body.append(shown_text(result.reason))
+    parts = [box(_STEP_TONES[result.status], title, body)]
+    if outcomes is not None and len(outcomes):
+        money = ["amount"] if "amount" in outcomes else []
+        names = [str(name) for name in outcomes.columns if name != "currency" or not money]
+        parts.append(table(outcomes, "What was done", names, money=money, limit=limit, whole=whole).html)
+    return Shown("".join(parts))
+
+
+def _step_numbers(result: StepResult) -> str:
+    verb = "planned" if result.status is StepStatus.PLANNED else "done"
+    numbers = {verb: result.done, "failed": result.failed, "held": result.held, "without an answer": result.unknown}
+    told = [f"{number:,} {word}" for word, number in numbers.items() if number]
+    return ", ".join(told) if told else "nothing to do"
+
+
+def tie_out(
+    totals: pd.DataFrame, items: pd.DataFrame | None = None, *, currency: str = "USD", limit: int = LIMIT
+) -> Shown:
+    """Whether both sides agree to the cent.
+
+    Args:
+        totals: one row per measure: ``measure`` (text), ``books``, ``billing`` (minor units), and if known
+            ``difference``, ``explained`` (by held records), ``unexplained``; ``currency`` where it is not the same
+            throughout.
+        items: what explains the differences, one row per held record: any text columns, ``amount`` or ``difference``
+            in minor units.
+        currency: of all amounts, when the frames do not say.
+        limit: held records shown.
+    """
+    frame = _completed(totals)
+    off = frame[frame["unexplained"] != 0]
+    held = 0 if items is None else len(items)
+    if len(off):
+        worst = ", ".join(shown_text(name) for name in off["measure"])
+        head = box(Tone.STOP, "The two sides do not agree", [f"Not explained: {worst}. Ask support before going on."])
+    elif (frame["difference"] != 0).any() or held:
+        told = f"Every difference is explained by {counted(held, 'held record')}, listed below."
+        head = box(Tone.GOOD, "Both sides agree to the cent, except for what is held", [told])
+    else:
+        head = box(Tone.GOOD, "Both sides agree to the cent")
+    names = {
+        "measure": "Measure",
+        "books": "QuickBooks",
+        "billing": "ReliaBills",
+        "difference": "Difference",
+        "explained": "Explained by held records",
+        "unexplained": "Unexplained",
+    }
+    money = ["books", "billing", "difference", "explained", "unexplained"]
+    parts = [head, table(frame, "Control totals", names, money=money, currency=currency, limit=len(frame)).html]
+    if items is not None and held:
+        amounts = [name for name in ("amount", "difference", "books", "billing") if name in items]
+        kept = [str(name) for name in items.columns if name not in {"currency", "key", "books_id", "billing_id"}]
+        parts.append(
+            table(
+                items, "Held records behind the differences", kept, money=amounts, currency=currency, limit=limit
+            ).html
+        )
+    return Shown("".join(parts))
+
+
+def _completed(totals: pd.DataFrame) -> pd.DataFrame:
+    """The totals with difference, explained and unexplained, where the caller left them to be worked out."""
+    frame = totals.copy()
+    if "difference" not in frame:
+        frame["difference"] = frame["books"] - frame["billing"]
+    if "explained" not in frame:
+        frame["explained"] = frame["difference"] - frame["unexplained"] if "unexplained" in frame else 0
+    if "unexplained" not in frame:
+        frame["unexplained"] = frame["difference"] - frame["explained"]
+    return frame
+
+
+def midnight_risk(frame: pd.DataFrame, *, currency: str = "USD", limit: int = LIMIT) -> Shown:
+    """Invoices that ReliaBills' midnight job would charge although they are already paid in QuickBooks.
+
+    Args:
+        frame: one row per invoice; ``amount`` or ``balance`` in minor units, other columns are text.
+        currency: of all amounts, when the frame does not say.
+        limit: rows shown.
+    """
+    if not len(frame):
+        return Shown(box(Tone.GOOD, "Nobody will be charged twice at midnight"))
+    money = [
+        name for name in ("amount", "balance", "total", "paid", "books_balance", "billing_balance") if name in frame
+    ]
+    names = [str(name) for name in frame.columns if name not in {"currency", "books_id", "billing_id", "key"}]
+    told = (
+        "Open in ReliaBills, paid in QuickBooks, customer on auto pay: unless this is synced before midnight, "
+        "ReliaBills charges the customer again. Synchronize now, or pause auto pay for these customers."
+    )
+    head = box(Tone.STOP, f"At risk at midnight: {counted(len(frame), 'invoice')}", [told])
+    return Shown(head + table(frame, "Invoices at risk", names, money=money, currency=currency, limit=limit).html)
+
+
+_OUTCOME_TONES = {
+    Outcome.AGREED: Tone.GOOD,
+    Outcome.PLANNED: Tone.NOTE,
+    Outcome.AGREED_EXCEPT_HELD: Tone.HOLD,
+    Outcome.STEP_FAILED: Tone.STOP,
+    Outcome.STOPPED: Tone.STOP,
+    Outcome.RUNNING: Tone.NOTE,
+}
+_OUTCOME_WORDS = {
+    Outcome.AGREED: "Both sides agree",
+    Outcome.PLANNED: "Planned only: nothing was written",
+    Outcome.AGREED_EXCEPT_HELD: "Both sides agree, except for what is held",
+    Outcome.STEP_FAILED: "A step failed",
+    Outcome.STOPPED: "Stopped before anything was written",
+    Outcome.RUNNING: "Still running",
+}
+
+
+def verdict(run: Run) -> Shown:
+    """What a run came to, on top of its notebook: outcome, reason, the five steps, and when."""
+    failed = [one.step.plural for one in run.steps if one.status is StepStatus.FAILED]
+    title = _OUTCOME_WORDS[run.outcome]
+    if run.outcome is Outcome.STEP_FAILED and failed:
+        title = f"Step failed: {', '.join(failed)}"
+    body = [shown_text(run.reason)] if run.reason else []
+    return Shown(box(_OUTCOME_TONES[run.outcome], title, [*body, _steps(run), _facts(run)]))
+
+
+def _steps(run: Run) -> str:
+    results = {one.step: one for one in run.steps}
+    marks = []
+    for entity in Entity:
+        name = f"{entity.step}. {entity.plural}"
+        result = results.get(entity)
+        if result is None:
+            marks.append(f'<span style="opacity:0.65;white-space:nowrap">{name}: not started</span>')
+        else:
+            words = f"{name}: {_STEP_WORDS[result.status]} ({_step_numbers(result)})"
+            marks.append(chip(_STEP_TONES[result.status], words))
+    return " &nbsp; ".join(marks)
+
+
+def _facts(run: Run) -> str:
+    slot = f", slot {run.slot} of {run.slot_date}" if run.slot else ""
+    ended = f" to {_moment(run.ended_at)}" if run.ended_at else ""
+    writing = "writing allowed" if run.apply else "nothing may be written"
+    facts = f"{run.company}, run {run.id}: {run.kind}{slot}, {run.mode}, {writing}; {_moment(run.started_at)}{ended}"
+    return f'<span style="opacity:0.75;font-size:12px">{shown_text(facts)}</span>'

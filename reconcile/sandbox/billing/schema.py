@@ -244,7 +244,7 @@ class Payment(Base):
     customer_id: Mapped[int] = mapped_column(ForeignKey("customers.id"), index=True)
     payment_date: Mapped[str]
     amount: Mapped[int]
-    credit: Mapped[int | None]
+    credit: Mapped[int] = mapped_column(default=0)
     unapplied: Mapped[int]
     method: Mapped[str | None]
     reference: Mapped[str | None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, func, select, type_coerce
+from sqlalchemy import ColumnElement, Select, Table, case, exists, func, select, type_coerce
 from sqlalchemy.types import NullType
 
 from reconcile.model.entities import FIELDS, ROW_FIELDS, ROWS_COLUMN, Entity, Field, Kind, Side
@@ -51,7 +51,19 @@ _COMPUTED: dict[Entity, dict[str, ColumnElement[Any]]] = {
         "auto_pay": CUSTOMERS.c.auto_pay.is_not(None),
         "paperless": CUSTOMERS.c.mail_preference == "paperless",
     },
-    Entity.INVOICE: {"void": INVOICES.c.state == "void"},
+    Entity.INVOICE: {
+        "void": INVOICES.c.state == "void",
+        "tax_rate_id": case(
+            (
+                exists().where(INVOICE_LINES.c.invoice_id == INVOICES.c.id, INVOICE_LINES.c.taxable),
+                INVOICES.c.tax_rate_id,
+            ),
+        ),
+        **{
+            name: func.nullif(INVOICES.c[name], 0)
+            for name in ("discount_percent", "discount_taxable", "discount_nontaxable")
+        },
+    },
     Entity.PAYMENT: {"void": PAYMENTS.c.state == "void", "processed": PAYMENTS.c.kind == "online"},
 }
 
@@ -59,6 +71,15 @@ _COMPUTED: dict[Entity, dict[str, ColumnElement[Any]]] = {
 def column_name(entity: Entity, field: str) -> str:
     """The column that stores a field."""
     return COLUMN_NAMES.get(entity, {}).get(field, field)
+
+
+def expression(entity: Entity, field: str) -> ColumnElement[Any]:
+    """What a field is read from: a column, or an expression that gives its canonical value.
+
+    A discount of 0 is no discount, and a rate that taxes no line is no rate: missing on both sides.
+    """
+    computed = _COMPUTED.get(entity, {})
+    return computed[field] if field in computed else TABLES[entity].c[column_name(entity, field)]
 
 
 def fields_here(entity: Entity) -> tuple[Field, ...]:
@@ -73,16 +94,9 @@ def fields_here(entity: Entity) -> tuple[Field, ...]:
 def select_records(entity: Entity) -> AnySelect:
     """Id, version, moment of change and fields of every record, by id; values raw as the driver gives them."""
     table = TABLES[entity]
-    computed = _COMPUTED.get(entity, {})
-    columns: list[ColumnElement[Any]] = [
-        computed[field.name] if field.name in computed else table.c[column_name(entity, field.name)]
-        for field in fields_here(entity)
-    ]
-    named = [table.c.id, table.c.version, table.c.updated_at, *columns]
-    names = ["id", "version", "updated_at", *(field.name for field in fields_here(entity))]
-    return select(
-        *(type_coerce(column, NullType()).label(name) for name, column in zip(names, named, strict=True))
-    ).order_by(table.c.id)
+    named: dict[str, ColumnElement[Any]] = {name: table.c[name] for name in ("id", "version", "updated_at")}
+    named |= {field.name: expression(entity, field.name) for field in fields_here(entity)}
+    return select(*_raw(named)).order_by(table.c.id)
 
 
 def select_rows(entity: Entity) -> AnySelect:
@@ -90,10 +104,13 @@ def select_rows(entity: Entity) -> AnySelect:
     table = ROW_TABLES[entity]
     parent = table.c[PARENT_COLUMN[entity]]
     order = table.c.position if entity is Entity.INVOICE else table.c.id
-    named = {"parent_id": parent, "position": order} | {field.name: table.c[field.name] for field in ROW_FIELDS[entity]}
-    return select(*(type_coerce(column, NullType()).label(name) for name, column in named.items())).order_by(
-        parent, order
-    )
+    named: dict[str, ColumnElement[Any]] = {"parent_id": parent, "position": order}
+    named |= {field.name: table.c[field.name] for field in ROW_FIELDS[entity]}
+    return select(*_raw(named)).order_by(parent, order)
+
+
+def _raw(columns: Mapping[str, ColumnElement[Any]]) -> list[ColumnElement[Any]]:
+    return [type_coerce(column, NullType()).label(name) for name, column in columns.items()]
 
 
 def as_fields(entity: Entity, record: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

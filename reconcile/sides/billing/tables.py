@@ -119,7 +119,7 @@ PAYMENTS = _table(
     _required("customer_id", BigInteger, ForeignKey("customers.id")),
     _required("payment_date", Text),
     _required("amount", BigInteger),
-    _optional("credit", BigInteger),
+    _required("credit", BigInteger),
     _required("unapplied", BigInteger),
     _optional("method", Text),
     _optional("reference", Text),

@@ -59,21 +59,22 @@ def head(record_id: str, version: str) -> Body:
     return {"Id": record_id, "SyncToken": version, "sparse": True}
 
 
-def customer(fields: Fields, context: Fields, current: Fields | None) -> Body:
+def customer(fields: Fields, context: Fields, current: Fields | None, *, creating: bool) -> Body:
     """A customer's request, from the fields to set.
 
     Args:
         fields: what to set; for a creation everything.
         context: the whole record as it will be.
-        current: the record as QuickBooks has it (raw), needed when a part of the address changes; ``None`` to create.
+        current: the record as QuickBooks has it (raw), needed when a part of the address changes.
+        creating: whether there is no such record yet; then blank fields are not sent.
     """
-    body = _texts(fields, _CUSTOMER_TEXTS)
+    body = _texts(fields, _CUSTOMER_TEXTS, creating=creating)
     if "email" in fields or "more_emails" in fields:
         whole = {**context, **fields}
         address = join_emails(whole.get("email"), whole.get("more_emails"))
-        if address or "Id" in (current or {}):
+        if address or not creating:
             body["PrimaryEmailAddr"] = {"Address": address}
-    if "phone" in fields and (fields["phone"] or current is not None):
+    if "phone" in fields and (fields["phone"] or not creating):
         body["PrimaryPhone"] = {"FreeFormNumber": fields["phone"] or ""}
     lines = {name: fields[ours] or "" for ours, name in ADDRESS.items() if ours in fields}
     if current is not None and lines:
@@ -142,19 +143,19 @@ class Money:
         return from_minor(minor, self.currency)
 
 
-def invoice(fields: Fields, context: Fields, current: Fields | None, currency: str) -> Body:
+def invoice(fields: Fields, context: Fields, current: Fields | None, currency: str, *, creating: bool) -> Body:
     """An invoice's request, from the fields to set.
 
     Args:
         fields: what to set; for a creation everything.
         context: the whole invoice as it will be.
-        current: the invoice as QuickBooks has it (raw); ``None`` to create.
+        current: the invoice as QuickBooks has it (raw), needed when its lines, discount or tax change.
         currency: of its amounts.
+        creating: whether there is no such invoice yet.
 
     Raises:
         CannotWriteError: a line or the discount cannot be said in QuickBooks.
     """
-    creating = current is None
     body: Body = {}
     for ours, theirs in {"number": "DocNumber", "invoice_date": "TxnDate", "due_date": "DueDate"}.items():
         if ours in fields and not (creating and ours == "due_date" and not fields[ours]):
@@ -249,9 +250,9 @@ def _check_amount(row: Fields, amount: int, where: str, currency: str) -> None:
     computed = line_amount(row["quantity"], row["unit_price"], currency)
     if computed != amount:
         raise CannotWriteError(
-            f"{where}: {from_scaled(row['quantity'])} x {from_scaled(row['unit_price'])} is {show(computed, currency)}, "
-            f"but the line says {show(amount, currency)}; QuickBooks refuses such a line. Correct quantity, price or "
-            "amount."
+            f"{where}: {from_scaled(row['quantity'])} x {from_scaled(row['unit_price'])} is "
+            f"{show(computed, currency)}, but the line says {show(amount, currency)}; QuickBooks refuses such a line. "
+            "Correct quantity, price or amount."
         )
 
 
@@ -266,8 +267,8 @@ def _line_without_product(row: Fields, old: Fields, amount: int, where: str, mon
         return {**old, "Description": row["description"] or "", "SalesItemLineDetail": {**detail, **code}}
     if amount or row["quantity"] is not None or row["unit_price"] is not None:
         raise CannotWriteError(
-            f"{where} has no product; QuickBooks needs one for every line with an amount, a quantity or a price. Choose "
-            "a product for the line, then sync again."
+            f"{where} has no product; QuickBooks needs one for every line with an amount, a quantity or a price. "
+            "Choose a product for the line, then sync again."
         )
     base = dict(old) if _kind(old) == "DescriptionOnly" else _only_id(old)
     return {
@@ -312,58 +313,39 @@ def _tax(whole: Fields, current: Fields | None, lines: Sequence[Fields] | None) 
     """The tax code, so that QuickBooks computes; an explicit zero where taxable lines have no rate at all."""
     if whole.get("tax_rate_id"):
         return {"TxnTaxDetail": {"TxnTaxCodeRef": {"value": whole["tax_rate_id"]}}}
-    said = lines if lines is not None else (current or {}).get("Line") or []
+    before = current or {}
+    if (before.get("TxnTaxDetail") or {}).get("TotalTax"):
+        return {}  # a tax without a code is QuickBooks' own; it computes it again
+    said = lines if lines is not None else before.get("Line") or []
     taxable = any(
         ((line.get("SalesItemLineDetail") or {}).get("TaxCodeRef") or {}).get("value") == "TAX" for line in said
     )
     return {"TxnTaxDetail": {"TotalTax": Decimal(0)}} if taxable else {}
 
 
-def payment(fields: Fields, context: Fields, current: Fields | None, currency: str, method_id: str | None) -> Body:
+def payment(fields: Fields, context: Fields, current: Fields | None, currency: str, *, creating: bool) -> Body:
     """A payment's request, from the fields to set.
 
     Args:
-        fields: what to set; for a creation everything.
+        fields: what to set, for a creation everything; ``method_id`` is the payment method to name, if any.
         context: the whole payment as it will be.
-        current: the payment as QuickBooks has it (raw); ``None`` to create.
+        current: the payment as QuickBooks has it (raw), needed when its applications change.
         currency: of its amounts.
-        method_id: id of the payment method to name, ``None`` for none.
+        creating: whether there is no such payment yet.
 
     Raises:
         CannotWriteError: it would need a credit memo, or its reference is too long.
     """
-    creating = current is None
     money = Money(currency)
     whole = {**context, **fields}
-    if "credit" in fields and (fields["credit"] or not creating):
-        raise CannotWriteError(
-            f"The credit of {show(fields['credit'] or 0, currency)} cannot be made in QuickBooks from here. Enter the "
-            "credit memo in QuickBooks and apply it to the invoice there."
-        )
-    if not creating and "customer_id" in fields:
-        raise CannotWriteError("A payment's customer cannot be changed. Void it and record a new one.")
-    if not whole.get("customer_id"):
-        raise CannotWriteError("A payment needs a customer in QuickBooks.")
-    if whole.get("amount") is None:
-        raise CannotWriteError("A payment needs an amount in QuickBooks.")
-    body: Body = {
-        "CustomerRef": {"value": whole["customer_id"]},
-        "TotalAmt": money.amount(whole["amount"]),
-    }
+    _check_payment(fields, whole, currency, creating=creating)
+    body: Body = {"CustomerRef": {"value": whole["customer_id"]}, "TotalAmt": money.amount(whole["amount"])}
     if "payment_date" in fields:
-        if not fields["payment_date"]:
-            raise CannotWriteError("A payment needs a date in QuickBooks. Fill it in.")
         body["TxnDate"] = fields["payment_date"]
     if "reference" in fields and (fields["reference"] or not creating):
-        reference = fields["reference"] or ""
-        if len(reference) > LONGEST_REFERENCE:
-            raise CannotWriteError(
-                f"The payment's reference {reference!r} has {len(reference)} characters; QuickBooks holds "
-                f"{LONGEST_REFERENCE}. Shorten it, then sync again."
-            )
-        body["PaymentRefNum"] = reference
-    if "method" in fields and method_id is not None:
-        body["PaymentMethodRef"] = {"value": method_id}
+        body["PaymentRefNum"] = fields["reference"] or ""
+    if fields.get("method_id"):
+        body["PaymentMethodRef"] = {"value": fields["method_id"]}
     if "applications" in fields:
         body["Line"] = [
             {
@@ -371,8 +353,29 @@ def payment(fields: Fields, context: Fields, current: Fields | None, currency: s
                 "LinkedTxn": [{"TxnId": row["invoice_id"], "TxnType": "Invoice"}],
             }
             for row in fields["applications"] or []
-        ] + ([] if current is None else _other_links(current))
+        ] + _other_links(current or {})
     return body
+
+
+def _check_payment(fields: Fields, whole: Fields, currency: str, *, creating: bool) -> None:
+    if "credit" in fields and (fields["credit"] or not creating):
+        raise CannotWriteError(
+            f"The credit of {show(fields['credit'] or 0, currency)} cannot be made in QuickBooks from here. Enter the "
+            "credit memo in QuickBooks and apply it to the invoice there."
+        )
+    if not creating and "customer_id" in fields:
+        raise CannotWriteError("A payment's customer cannot be changed. Void it and record a new one.")
+    for name, missing in {"customer_id": not whole.get("customer_id"), "amount": whole.get("amount") is None}.items():
+        if missing:
+            raise CannotWriteError(f"A payment needs {_NEVER_BLANK[name]} in QuickBooks. Fill it in.")
+    if "payment_date" in fields and not fields["payment_date"]:
+        raise CannotWriteError("A payment needs a date in QuickBooks. Fill it in.")
+    reference = fields.get("reference") or ""
+    if len(reference) > LONGEST_REFERENCE:
+        raise CannotWriteError(
+            f"The payment's reference {reference!r} has {len(reference)} characters; QuickBooks holds "
+            f"{LONGEST_REFERENCE}. Shorten it, then sync again."
+        )
 
 
 def _other_links(current: Fields) -> list[Body]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from secrets import SystemRandom
 from typing import Any, Generic, Self, TypeVar, cast
 from urllib.parse import quote
@@ -332,18 +333,29 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
         data = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else b""
         if body is not None and not isinstance(body, str | bytes):
             data = _ENCODER.encode(body)
-        while True:
-            token = self._access_token()
-            try:
-                reply = self._send(method, url, query, data, content_type, token)
-            except UnreachableError as error:
-                if not reading or effort.failures >= self._patience.retries:
-                    raise
-                self._back_off(effort, str(error).split(".", maxsplit=1)[0])
-                continue
-            answer = self._judge(reply, effort, token, decode)
-            if answer is not None:
-                return answer
+        send = partial(self._send, method, url, query, data, content_type)
+        try:
+            while True:
+                answer = self._attempt(send, effort, decode)
+                if answer is not None:
+                    return answer
+        except RefusedError as error:
+            if effort.doubtful:
+                raise UnreachableError(f"QuickBooks lost an answer and then refused. {error}") from error
+            raise
+
+    def _attempt(self, send: Callable[[str], Reply], effort: _Effort, decode: Callable[[bytes], T]) -> Answer[T] | None:
+        """One attempt: the answer, or ``None`` when the request is to be repeated."""
+        token = self._access_token()
+        try:
+            reply = send(token)
+        except UnreachableError as error:
+            repeatable = effort.reading or isinstance(error, NoConnectionError)
+            if not repeatable or effort.failures >= self._patience.retries:
+                raise
+            self._back_off(effort, str(error).split(".", maxsplit=1)[0])
+            return None
+        return self._judge(reply, effort, token, decode)
 
     def _judge(self, reply: Reply, effort: _Effort, token: str, decode: Callable[[bytes], T]) -> Answer[T] | None:
         """The answer in a reply, or ``None`` when the request is to be repeated."""
@@ -408,7 +420,7 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
         effort.throttled += 1
         told = reply.headers.get("Retry-After", "")
         seconds = float(told) if told.isascii() and told.isdigit() else self._patience.throttle_wait
-        self._pause("QuickBooks asks for fewer requests", min(seconds, 10 * 60.0) * (1 + self._jitter() / 4))
+        self.pause("QuickBooks asks for fewer requests", min(seconds, 10 * 60.0) * (1 + self._jitter() / 4))
 
     def _server_error(self, reply: Reply, effort: _Effort, codes: set[str]) -> None:
         effort.doubtful = effort.doubtful or not effort.reading
@@ -423,9 +435,10 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
     def _back_off(self, effort: _Effort, reason: str) -> None:
         seconds = self._patience.first_wait * 2**effort.failures * (0.5 + self._jitter() / 2)
         effort.failures += 1
-        self._pause(reason, seconds)
+        self.pause(reason, seconds)
 
-    def _pause(self, reason: str, seconds: float) -> None:
+    def pause(self, reason: str, seconds: float) -> None:
+        """Wait, and say so."""
         self._on_wait(reason, seconds)
         self._sleep(seconds)
 

@@ -1,0 +1,562 @@
+"""Writing to QuickBooks: one request per record, each with a request id that makes its repetition harmless.
+
+**Request ids.** QuickBooks answers a repeated request id with its first answer and writes nothing twice (API file 5.2).
+A write's own id is sent with its single request; whatever a write needs besides (an agency for a new tax rate) gets an
+id derived from it.
+
+**Batches.** In a batch the key of an item is the batch's request id followed by the item's, so an item can be repeated
+alone only when its write's request id is exactly that. With ``batches=True``, invoices and payments whose request ids
+share all but their last :data:`ITEM_ID` characters go together, up to 30; every other write goes alone. The default is
+one request per write: a lost answer then leaves one unknown, not thirty.
+
+**What came of it.** A refusal is *failed* with words, a moved record *stale*, a lost answer *unknown* and never failed.
+Writes that were not sent because the connection was refused or could not be made are failed: nothing left.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from reconcile.errors import RefusedError, SideError, UnreachableError
+from reconcile.model.entities import Entity
+from reconcile.model.money import from_minor
+from reconcile.model.plan import Action
+from reconcile.sides.quickbooks import bodies, query
+from reconcile.sides.quickbooks.bodies import Body, CannotWriteError
+from reconcile.sides.quickbooks.faults import STALE, Fault, explain_all, faults_in, name_locked, uncertain
+from reconcile.sides.quickbooks.mapping import Lookups, MalformedError, carried, fields_of, payment_method
+from reconcile.sides.quickbooks.pages import Page
+from reconcile.sides.quickbooks.reader import QuickBooksReader, utc_now
+from reconcile.sides.quickbooks.records import SHAPES, Payment, PaymentMethod, TaxAgency, resource
+from reconcile.sides.quickbooks.session import (
+    Answer,
+    FaultedError,
+    NoConnectionError,
+    QuickBooksSession,
+    ThrottledError,
+)
+from reconcile.sides.side import Outcome, Status, Write
+
+ITEM_ID = 10
+"""Characters of a batch item's id; the rest of the request id is the batch's, at most 36 (API file 5.2)."""
+
+BATCH_ID = 36
+BATCH = 30
+NAME_LOCK_ROUNDS = 4
+_BATCHED = frozenset({Entity.INVOICE, Entity.PAYMENT})
+_LISTED = frozenset({Entity.CUSTOMER, Entity.PRODUCT})
+_GENERIC_CARD = frozenset({"credit card", "card"})
+
+
+class QuickBooksWriter(QuickBooksReader):
+    """One QuickBooks company, to be read and written.
+
+    Args:
+        session: the connection.
+        income_account: name of the income account that new products are sold from, as the company set it.
+        clock: now, UTC.
+        batches: send invoices and payments together where their request ids allow it (module docstring).
+    """
+
+    def __init__(
+        self,
+        session: QuickBooksSession,
+        *,
+        income_account: str,
+        clock: Callable[[], datetime] = utc_now,
+        batches: bool = False,
+    ) -> None:
+        super().__init__(session, clock=clock)
+        self._income_account = income_account
+        self._income_account_id: str | None = None
+        self._batches = batches
+        self._methods: dict[str, PaymentMethod] | None = None
+
+    @property
+    def batch_size(self) -> int:
+        """Most writes at once."""
+        return BATCH
+
+    def write(self, writes: Sequence[Write]) -> Sequence[Outcome]:
+        """Carry out these writes, one outcome each, in their order. Nothing that happens to one of them is raised.
+
+        Once QuickBooks refuses the connection itself, cannot be reached at all or keeps asking for fewer requests, the
+        writes after that are not sent.
+        """
+        outcomes: dict[str, Outcome] = {}
+        stopped: SideError | None = None
+        for group in self._groups(writes):
+            if stopped is not None:
+                outcomes |= {write.request_id: _not_sent(write, stopped) for write in group}
+                continue
+            try:
+                outcomes |= self._batch(group) if len(group) > 1 else {group[0].request_id: self._one(group[0])}
+            except _StoppedError as stop:
+                stopped = stop.cause
+                outcomes |= stop.outcomes
+        return [outcomes[write.request_id] for write in writes]
+
+    def find(self, entity: Entity, fields: Mapping[str, Any]) -> Sequence[str]:
+        """Ids of records that a lost create with these fields may have made.
+
+        Invoices by number, customers, products and tax rates by name, payments by customer, amount and date (and
+        reference, when there is one).
+        """
+        return [record_id for record_id, found in self._found(entity, fields) if _same(entity, found, fields)]
+
+    # one write -------------------------------------------------------------------------------------------------------
+
+    def _one(self, write: Write) -> Outcome:
+        try:
+            request = self._request(write)
+        except CannotWriteError as error:
+            return _failed(write, str(error))
+        except FaultedError as error:
+            return _failed(write, f"It was not sent: {error}", error.faults[0].code, error.trace)
+        except (NoConnectionError, ThrottledError, RefusedError) as error:
+            raise _StoppedError(error, {write.request_id: _not_sent(write, error)}) from error
+        except SideError as error:
+            return _not_sent(write, error)
+        try:
+            answered = self._post(request, write.request_id)
+        except (NoConnectionError, ThrottledError, RefusedError) as error:
+            raise _StoppedError(error, {write.request_id: _lost(write, error)}) from error
+        except SideError as error:
+            return _lost(write, error)
+        return self._outcome(write, answered)
+
+    def _request(self, write: Write) -> _Request:
+        """What to send for a write.
+
+        Raises:
+            CannotWriteError: QuickBooks has no way to do it.
+        """
+        if write.entity is Entity.TAX_RATE:
+            return self._tax_rate(write)
+        name = resource(write.entity).lower()
+        make = {
+            Action.CREATE: self._create,
+            Action.UPDATE: self._update,
+            Action.VOID: self._void,
+            Action.DEACTIVATE: self._deactivate,
+        }.get(write.action)
+        if make is None:
+            raise CannotWriteError(
+                f"The sync does not {write.action} {write.entity.plural} in QuickBooks. Do it there by hand."
+            )
+        return make(write, name)
+
+    def _create(self, write: Write, name: str) -> _Request:
+        body = self._body(write, None)
+        if write.entity is Entity.PRODUCT:
+            body |= {"Type": "Service", "IncomeAccountRef": {"value": self._income_account_ref()}}
+        return _Request(name, body)
+
+    def _update(self, write: Write, name: str) -> _Request:
+        record_id, version = _target(write)
+        current = None
+        if self._needs_current(write):
+            current = self.direct(write.entity, record_id)
+            if current is None:
+                raise CannotWriteError(_GONE.format(write.entity.singular))
+        return _Request(name, {**self._body(write, current), **bodies.head(record_id, version)})
+
+    @staticmethod
+    def _needs_current(write: Write) -> bool:
+        """Whether the request is made from the record as it is now: parts of an address, lists, tax."""
+        if write.entity is Entity.PAYMENT and write.context.get("amount") is None:
+            return True
+        return any(field in _FROM_CURRENT[write.entity] for field in write.fields)
+
+    def _body(self, write: Write, current: Mapping[str, Any] | None) -> Body:
+        fields, creating = write.fields, write.action is Action.CREATE
+        context = {**self._as_read(write.entity, current), **write.context}
+        if write.entity is Entity.CUSTOMER:
+            return bodies.customer(fields, context, current, creating=creating)
+        if write.entity is Entity.PRODUCT:
+            return bodies.product(fields, creating=creating)
+        home = self.home_currency()
+        currency = str(context.get("currency") or home)
+        if write.entity is Entity.INVOICE:
+            body = bodies.invoice(fields, context, current, currency, creating=creating)
+        else:
+            method_id = self._method_id(fields.get("method"))
+            body = bodies.payment({**fields, "method_id": method_id}, context, current, currency, creating=creating)
+        return body | ({"CurrencyRef": {"value": currency}} if creating and currency != home else {})
+
+    def _as_read(self, entity: Entity, current: Mapping[str, Any] | None) -> dict[str, Any]:
+        if current is None:
+            return {}
+        try:
+            record = msgspec.convert(current, SHAPES[entity])
+            return fields_of(entity, record, Lookups(home_currency=self.home_currency()))
+        except (MalformedError, msgspec.ValidationError) as error:
+            raise CannotWriteError(
+                f"The {entity.singular} could not be read from QuickBooks as it is now: {error}. Open it there and mend "
+                "that."
+            ) from error
+
+    def _void(self, write: Write, name: str) -> _Request:
+        if write.entity not in _BATCHED:
+            raise CannotWriteError(f"In QuickBooks {write.entity.plural} are made inactive, not void.")
+        record_id, version = _target(write)
+        if write.entity is Entity.INVOICE:
+            return _Request(name, {"Id": record_id, "SyncToken": version}, {"operation": "void"}, reread=True)
+        params = {"operation": "update", "include": "void"}
+        return _Request(name, bodies.head(record_id, version), params, reread=True)
+
+    def _deactivate(self, write: Write, name: str) -> _Request:
+        if write.entity not in _LISTED:
+            raise CannotWriteError(f"In QuickBooks {write.entity.plural} cannot be made inactive. Do it there by hand.")
+        return _Request(name, {**bodies.head(*_target(write)), "Active": False})
+
+    def _post(self, request: _Request, request_id: str) -> _Answered:
+        """Send one request; while another writer holds the lists of names, a few times."""
+        session = self._session
+        answer: Answer[Any]
+        for attempt in range(NAME_LOCK_ROUNDS):
+            answer = session.call(
+                "POST",
+                session.address(*request.path.split("/")),
+                body=request.body,
+                params=request.params,
+                request_id=request_id,
+            )
+            if not any(map(name_locked, answer.faults)):
+                break
+            session.pause("Somebody else is just changing a name in QuickBooks", 2.0**attempt)
+        return _Answered(answer.content, answer.faults, answer.trace, answer.doubtful, request.reread)
+
+    def _outcome(self, write: Write, answered: _Answered) -> Outcome:
+        """What an answer means for a write: the record as QuickBooks answered it, or as it is read back."""
+        if answered.faults:
+            return _refused(write, answered)
+        content = answered.content if isinstance(answered.content, dict) else {}
+        item = content.get(resource(write.entity))
+        record_id = str(content.get("TaxCodeId") or (item.get("Id") if isinstance(item, dict) else None) or "")
+        if not record_id:
+            return _unknown(write, f"QuickBooks' answer holds no {write.entity.singular}.", answered.trace)
+        try:
+            # an answer to a void may still show what was before (API file 4.7), that of the tax service shows no record
+            item = self.direct(write.entity, record_id) if answered.reread else item
+            record = msgspec.convert(item, SHAPES[write.entity])
+            lookups = self._lookups(write.entity, [])
+            if isinstance(record, Payment) and record.payment_method_ref is not None:
+                lookups.methods = self._payment_methods()
+            fields = fields_of(write.entity, record, lookups)
+        except SideError as error:
+            return _unknown(write, f"QuickBooks accepted it, but it could not be read back: {error}", answered.trace)
+        except (MalformedError, msgspec.ValidationError) as error:
+            return _unknown(write, f"QuickBooks accepted it, but what it holds is malformed: {error}.", answered.trace)
+        return Outcome(
+            write.request_id,
+            Status.DONE,
+            id=record_id,
+            version=record.sync_token,
+            trace=answered.trace,
+            fields=fields,
+        )
+
+    # tax rates -------------------------------------------------------------------------------------------------------
+
+    def _tax_rate(self, write: Write) -> _Request:
+        """A new tax rate through QuickBooks' tax service; there it can never be changed.
+
+        Raises:
+            CannotWriteError: it is to be changed, or has no single agency.
+        """
+        if write.action is not Action.CREATE:
+            raise CannotWriteError(
+                "A tax rate cannot be changed in QuickBooks from here. Change it there, or make a new one with another "
+                "name."
+            )
+        return _Request("taxservice/taxcode", bodies.tax_code(write.fields, self._agency_id(write)), reread=True)
+
+    def _agency_id(self, write: Write) -> str:
+        """The agency's id, found by name or made."""
+        wanted = write.fields.get("agency")
+        if not wanted:
+            raise CannotWriteError("A tax rate needs a tax agency in QuickBooks. Enter the agency, then sync again.")
+        if " + " in wanted:
+            raise CannotWriteError(
+                f"A tax rate of several agencies ({wanted}) cannot be made in QuickBooks from here. Make it there as a "
+                "combined rate, then sync again."
+            )
+        agencies = self._by_id("TaxAgency", TaxAgency)
+        for agency_id, agency in agencies.items():
+            if (agency.display_name or "").strip().casefold() == wanted.strip().casefold():
+                return agency_id
+        session = self._session
+        answer: Answer[Any] = session.call(
+            "POST",
+            session.address("taxagency"),
+            body={"DisplayName": wanted},
+            request_id=derived_id(write.request_id, "agency"),
+        )
+        if answer.faults:
+            raise CannotWriteError(f"The tax agency {wanted} could not be made. {explain_all(answer.faults)}")
+        try:
+            return str((answer.content or {})["TaxAgency"]["Id"])
+        except (KeyError, TypeError) as error:
+            raise UnreachableError("QuickBooks' answer does not name the new tax agency.") from error
+
+    # what new records need -------------------------------------------------------------------------------------------
+
+    def _income_account_ref(self) -> str:
+        if self._income_account_id is None:
+            name = self._income_account
+            content = self._session.query(query.select("Account", query.equals("FullyQualifiedName", name)))
+            found = [
+                account
+                for account in content.get("QueryResponse", {}).get("Account", [])
+                if account.get("Classification") == "Revenue"
+                or account.get("AccountType") in {"Income", "Other Income"}
+            ]
+            if not found:
+                raise CannotWriteError(
+                    f"New products are to be sold from the income account {name!r}, but QuickBooks has no such active "
+                    "income account. Correct the account in the settings, or make it in QuickBooks."
+                )
+            self._income_account_id = str(found[0]["Id"])
+        return self._income_account_id
+
+    def _payment_methods(self) -> dict[str, PaymentMethod]:
+        if self._methods is None:
+            self._methods = self._by_id("PaymentMethod", PaymentMethod)
+        return self._methods
+
+    def _method_id(self, method: str | None) -> str | None:
+        """The company's payment method that says exactly this; none is better than a brand of card we do not know."""
+        if not method:
+            return None
+        fitting = [
+            candidate
+            for candidate in self._payment_methods().values()
+            if candidate.active is not False and payment_method(candidate) == method
+        ]
+        if method == "other":
+            return None
+        generic = [candidate for candidate in fitting if (candidate.name or "").strip().lower() in _GENERIC_CARD]
+        if method == "card" and generic:
+            return generic[0].id
+        return fitting[0].id if fitting and (method != "card" or len(fitting) == 1) else None
+
+    # batches ---------------------------------------------------------------------------------------------------------
+
+    def _groups(self, writes: Sequence[Write]) -> Iterator[list[Write]]:
+        """Writes that go together, in order; alone unless batches are wanted and their request ids allow it."""
+        group: list[Write] = []
+        for write in writes:
+            if group and not (self._together(group[-1], write) and len(group) < BATCH):
+                yield group
+                group = []
+            group.append(write)
+        if group:
+            yield group
+
+    def _together(self, first: Write, second: Write) -> bool:
+        common, other = first.request_id[:-ITEM_ID], second.request_id[:-ITEM_ID]
+        return (
+            self._batches
+            and common == other
+            and 0 < len(common) <= BATCH_ID
+            and all(write.entity in _BATCHED and write.action in _BATCH_ACTIONS for write in (first, second))
+        )
+
+    def _batch(self, group: Sequence[Write]) -> dict[str, Outcome]:
+        outcomes: dict[str, Outcome] = {}
+        items: dict[str, tuple[Write, _Request]] = {}
+        for write in group:
+            try:
+                items[write.request_id[-ITEM_ID:]] = (write, self._request(write))
+            except CannotWriteError as error:
+                outcomes[write.request_id] = _failed(write, str(error))
+            except FaultedError as error:
+                outcomes[write.request_id] = _failed(
+                    write, f"It was not sent: {error}", error.faults[0].code, error.trace
+                )
+            except (NoConnectionError, ThrottledError, RefusedError) as error:
+                unsent = {each.request_id: _not_sent(each, error) for each in group}
+                raise _StoppedError(error, unsent) from error
+            except SideError as error:  # its current state could not be read, so nothing was sent for it
+                outcomes[write.request_id] = _not_sent(write, error)
+        if not items:
+            return outcomes
+        session = self._session
+        entries = [
+            {
+                "bId": item_id,
+                "operation": "create" if write.action is Action.CREATE else "update",
+                resource(write.entity): request.body,
+            }
+            for item_id, (write, request) in items.items()
+        ]
+        try:
+            answer: Answer[Any] = session.call(
+                "POST",
+                session.address("batch"),
+                body={"BatchItemRequest": entries},
+                request_id=group[0].request_id[:-ITEM_ID],
+            )
+        except (NoConnectionError, ThrottledError, RefusedError) as error:
+            lost = {write.request_id: _lost(write, error) for write, _ in items.values()}
+            raise _StoppedError(error, outcomes | lost) from error
+        except SideError as error:
+            return outcomes | {write.request_id: _lost(write, error) for write, _ in items.values()}
+        if answer.faults:
+            whole = _Answered(None, answer.faults, answer.trace, answer.doubtful)
+            return outcomes | {write.request_id: _refused(write, whole) for write, _ in items.values()}
+        return outcomes | self._batch_outcomes(items, answer)
+
+    def _batch_outcomes(self, items: Mapping[str, tuple[Write, _Request]], answer: Answer[Any]) -> dict[str, Outcome]:
+        """One outcome per item, matched by item id, never by position; what the answer lacks is unknown."""
+        content = answer.content if isinstance(answer.content, dict) else {}
+        responses = {
+            str(response.get("bId")): response
+            for response in content.get("BatchItemResponse") or []
+            if isinstance(response, dict)
+        }
+        outcomes = {}
+        for item_id, (write, request) in items.items():
+            response = responses.get(item_id)
+            if response is None:
+                outcome = _unknown(write, "QuickBooks' answer to the batch does not mention it.", answer.trace)
+            else:
+                faults = faults_in(response)
+                outcome = self._outcome(
+                    write, _Answered(response, faults, answer.trace, answer.doubtful, request.reread)
+                )
+            outcomes[write.request_id] = outcome
+        return outcomes
+
+    # settling --------------------------------------------------------------------------------------------------------
+
+    def _found(self, entity: Entity, fields: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        name = resource(entity)
+        conditions = self._conditions(entity, fields)
+        if conditions is None:
+            return
+        active = () if entity in _BATCHED else (query.ALL_ACTIVE,)
+        page: Page[Any] = self._query(query.select(name, *conditions, *active), SHAPES[entity])
+        lookups = self._lookups(entity, page.records)
+        for record in page.records:
+            if carried(record):
+                yield record.id, fields_of(entity, record, lookups)
+
+    def _conditions(self, entity: Entity, fields: Mapping[str, Any]) -> list[str] | None:
+        """Where to look; ``None`` when the fields say too little for the record ever to have been accepted."""
+        if entity is Entity.INVOICE and fields.get("number"):
+            return [query.equals("DocNumber", fields["number"])]
+        if entity in {Entity.INVOICE, Entity.PAYMENT}:
+            day = "invoice_date" if entity is Entity.INVOICE else "payment_date"
+            conditions = [query.equals("CustomerRef", fields.get("customer_id") or "")]
+            if fields.get(day):
+                conditions.append(query.equals("TxnDate", fields[day]))
+            if entity is Entity.PAYMENT:
+                amount = from_minor(fields["amount"], fields.get("currency") or self.home_currency())
+                conditions.append(query.equals("TotalAmt", str(amount)))
+            return conditions if fields.get("customer_id") else None
+        column = "DisplayName" if entity is Entity.CUSTOMER else "Name"
+        wanted = fields.get("display_name" if entity is Entity.CUSTOMER else "name")
+        return [query.equals(column, wanted)] if wanted else None
+
+
+_FROM_CURRENT = {
+    Entity.CUSTOMER: frozenset(bodies.ADDRESS),
+    Entity.PRODUCT: frozenset[str](),
+    Entity.INVOICE: frozenset({"lines", "tax_rate_id", *bodies.DISCOUNT_FIELDS}),
+    Entity.PAYMENT: frozenset({"applications"}),
+}
+_BATCH_ACTIONS = frozenset({Action.CREATE, Action.UPDATE})
+_GONE = "The {} no longer exists in QuickBooks. The next run will see that and decide."
+
+
+class _StoppedError(Exception):
+    """Nothing after this can be sent; carries what came of the writes so far."""
+
+    def __init__(self, cause: SideError, outcomes: Mapping[str, Outcome]) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+        self.outcomes = outcomes
+
+
+class _Request(msgspec.Struct, frozen=True):
+    """One POST: resource path, body, parameters, and whether the record is to be read again afterwards."""
+
+    path: str
+    body: Body
+    params: dict[str, str] = {}
+    reread: bool = False
+
+
+class _Answered(msgspec.Struct, frozen=True):
+    """What came back for one write, alone or out of a batch."""
+
+    content: Any
+    faults: tuple[Fault, ...]
+    trace: str
+    doubtful: bool = False
+    reread: bool = False
+
+
+def derived_id(request_id: str, purpose: str) -> str:
+    """A request id for something a write needs besides: always the same for the same write, 40 characters."""
+    return hashlib.sha256(f"{request_id}:{purpose}".encode()).hexdigest()[:40]
+
+
+def _target(write: Write) -> tuple[str, str]:
+    if write.id is None or write.version is None:
+        raise CannotWriteError(
+            f"It is not known which {write.entity.singular} in QuickBooks this is, or in which version. Run a census."
+        )
+    return write.id, write.version
+
+
+def _same(entity: Entity, found: Mapping[str, Any], fields: Mapping[str, Any]) -> bool:
+    """Whether a record found is what the write would have made: QuickBooks compares names without regard to case."""
+    if entity is Entity.INVOICE:
+        return not fields.get("number") or bool(found["number"] == fields["number"])
+    if entity is Entity.PAYMENT:
+        return not fields.get("reference") or bool(found["reference"] == fields["reference"])
+    name = "display_name" if entity is Entity.CUSTOMER else "name"
+    return bool(found[name] == fields[name])
+
+
+def _failed(write: Write, reason: str, code: str = "", trace: str = "") -> Outcome:
+    return Outcome(write.request_id, Status.FAILED, code=code, reason=reason, trace=trace)
+
+
+def _unknown(write: Write, reason: str, trace: str = "") -> Outcome:
+    return Outcome(
+        write.request_id,
+        Status.UNKNOWN,
+        reason=f"{reason} It may or may not have happened; it is looked up before anything else is done to it.",
+        trace=trace,
+    )
+
+
+def _refused(write: Write, answered: _Answered) -> Outcome:
+    faults = answered.faults
+    reason = explain_all(faults)
+    code = faults[0].code
+    if answered.doubtful or any(map(uncertain, faults)):
+        return _unknown(write, reason, answered.trace)
+    if any(fault.code == STALE for fault in faults):
+        return Outcome(write.request_id, Status.STALE, code=STALE, reason=reason, trace=answered.trace)
+    return _failed(write, reason, code, answered.trace)
+
+
+def _lost(write: Write, error: SideError) -> Outcome:
+    """A write whose request got no answer; one that was refused or throttled was not carried out."""
+    if isinstance(error, RefusedError | ThrottledError):
+        return _failed(write, str(error), "3001" if isinstance(error, ThrottledError) else "")
+    return _unknown(write, str(error))
+
+
+def _not_sent(write: Write, error: SideError) -> Outcome:
+    return _failed(write, f"It was not sent: {error}")

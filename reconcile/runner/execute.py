@@ -6,9 +6,9 @@ import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,18 +16,17 @@ from typing import Any
 import papermill
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
-from sqlalchemy import Engine
 
 from reconcile.config import CONFIG_VARIABLE, Config
-from reconcile.errors import ConfigurationError, ReconcileError
-from reconcile.evidence import RunFolder, digest, make_folder, manifest, read_verdict, redact, write_json, write_text
+from reconcile.errors import ReconcileError
+from reconcile.evidence import RunFolder, make_folder
+from reconcile.filing import file_run
 from reconcile.model.runs import Mode, Outcome, Run
 from reconcile.runner.notebook import check_parameters, publish
-from reconcile.runner.verdict import Ending, Execution, Verdict, judge
-from reconcile.session import RUN_VARIABLE, company_secrets
+from reconcile.session import RUN_VARIABLE
 from reconcile.state import lease, runs
 from reconcile.state.database import open_state
-from reconcile.state.journal import Journal
+from reconcile.verdict import Ending, Execution
 
 NOTEBOOKS_VARIABLE = "RECONCILE_NOTEBOOKS"
 CELL_SECONDS = 2 * 60 * 60
@@ -90,7 +89,7 @@ def execute(config: Config, request: Request) -> Run:
     runs.create(engine, _new_run(config, request, run_id, folder, started_at))
     execution = _execute_notebook(config, notebook, folder, request, run_id)
     lease.release_run(engine, run_id)
-    return _file(config, engine, runs.get(engine, run_id), folder, execution)
+    return file_run(config, engine, run_id, execution, publish=partial(publish, folder.partial_notebook))
 
 
 def _new_run(config: Config, request: Request, run_id: str, folder: RunFolder, started_at: datetime) -> Run:
@@ -215,70 +214,3 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def _file(config: Config, engine: Engine, run: Run, folder: RunFolder, execution: Execution) -> Run:
-    """Judge the run and write what stays of it."""
-    journal = Journal(engine, run.company, run.id, None)
-    extract = journal.extract(run.id)
-    still_open = int(extract["status"].isin(["intent", "sent", "unknown"]).sum())
-    decided = judge(run, execution, writes=len(extract), open_entries=still_open)
-    secrets = company_secrets(config, run.company, engine)
-    run = replace(run, outcome=decided.outcome, reason=redact(decided.reason, secrets), ended_at=datetime.now(UTC))
-    try:
-        write_text(folder.journal, redact(extract.to_json(orient="records", lines=True), secrets))
-        if folder.partial_notebook.exists():
-            publish(folder.partial_notebook, folder.notebook, run, secrets)
-    except (OSError, ValueError) as error:
-        decided = Verdict(run.outcome, f"{run.reason} Its evidence could not be saved completely: {error}.")
-        run = replace(run, reason=redact(decided.reason, secrets))
-    runs.finish(engine, run.id, run.outcome, run.reason, run.ended_at or datetime.now(UTC))
-    write_json(folder.verdict, run_json(run, folder, previous_digest(config, engine, run)))
-    return run
-
-
-def run_json(run: Run, folder: RunFolder, previous: str) -> dict[str, Any]:
-    """What ``run.json`` says: the run, the versions it ran with, its artifacts with hashes, the previous run's hash."""
-    return {
-        "run": run.id,
-        "company": run.company,
-        "kind": run.kind,
-        "outcome": run.outcome.value,
-        "exit_code": run.outcome.exit_code,
-        "reason": run.reason,
-        "parameters": dict(run.parameters),
-        "slot": run.slot,
-        "slot_date": run.slot_date.isoformat() if run.slot_date else None,
-        "started_at": run.started_at.isoformat(),
-        "ended_at": run.ended_at.isoformat() if run.ended_at else None,
-        "steps": [
-            {
-                "step": step.step.value,
-                "status": step.status.value,
-                "done": step.done,
-                "failed": step.failed,
-                "held": step.held,
-                "unknown": step.unknown,
-                "reason": step.reason,
-            }
-            for step in run.steps
-        ],
-        "counts": dict(run.counts),
-        "control_totals": dict(run.control_totals),
-        "versions": {name: version(name) for name in ("reconcile", "pandas", "papermill", "great-expectations")},
-        "artifacts": manifest(folder),
-        "previous": previous,
-    }
-
-
-def previous_digest(config: Config, engine: Engine, run: Run) -> str:
-    """SHA-256 of the ``run.json`` of the company's previous finished run; empty for the first."""
-    for earlier in runs.find(engine, company=run.company, limit=50):
-        if earlier.id < run.id and earlier.ended_at is not None:
-            folder = RunFolder(config.runs / earlier.folder)
-            try:
-                read_verdict(folder)
-            except ConfigurationError:
-                continue
-            return digest(folder.verdict)
-    return ""

@@ -61,6 +61,8 @@ def publish(partial: Path, final: Path, run: Run, secrets: Iterable[str]) -> Non
     Raises:
         OSError: it could not be saved; the partial notebook is still there.
     """
+    if not partial.exists():
+        return
     notebook = nbformat.read(partial, as_version=4)
     notebook.cells = [cell for cell in notebook.cells if not set(_PAPERMILL_MARKS) & set(cell.metadata.get("tags", []))]
     notebook.cells.insert(0, _verdict_cell(run))

@@ -1,0 +1,640 @@
+"""One run of one company, stage by stage, as ``notebooks/sync.ipynb`` tells it: where the rooms meet.
+
+open -> pull -> compare -> validate -> plan -> five times push -> tie out. Each stage leaves its result for a person to
+look at, files its evidence in the run's folder and records what the verdict needs in the state database.
+Nothing is written to either side unless ``apply`` is set; a dry run is given sides that have no write methods at all.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+
+import pandas as pd
+from sqlalchemy import Engine
+
+from checks import validate
+from reconcile import report
+from reconcile.compare.canonical import References as Keys
+from reconcile.compare.diff import compare
+from reconcile.compare.guards import guards
+from reconcile.compare.matching import match
+from reconcile.compare.midnight import midnight_risk
+from reconcile.compare.planning import make_plan, simulate
+from reconcile.compare.policy import Policy
+from reconcile.compare.tieout import TieOut, control_totals, receivables_by_age
+from reconcile.config import CompanyConfig, Config, load_config
+from reconcile.connections import connect_readers, connect_writers
+from reconcile.errors import ConfigurationError, GuardError, ReconcileError, StepFailedError, StoppedBeforeWritingError
+from reconcile.evidence import CENTRAL, RunFolder, make_folder, write_json, write_text
+from reconcile.filing import file_run
+from reconcile.model.changes import Agreement, Comparison
+from reconcile.model.entities import Entity, Side
+from reconcile.model.findings import Finding, Severity, findings_frame
+from reconcile.model.money import show
+from reconcile.model.plan import Plan
+from reconcile.model.runs import Mode, Outcome, Run, StepResult, StepStatus
+from reconcile.model.snapshot import Snapshot
+from reconcile.push.references import References
+from reconcile.push.settle import Settled, settle, unresolved_findings
+from reconcile.push.steps import Attempt, Pusher, StepReport, insist
+from reconcile.sides.pull import merged, pull_census, pull_delta
+from reconcile.sides.side import Progress, Readable, Writable
+from reconcile.state import companies, cursors, lease, pending, runs, settings
+from reconcile.state.database import open_state
+from reconcile.state.journal import Journal
+from reconcile.state.links import Links
+from reconcile.verdict import Ending, Execution
+
+RUN_VARIABLE = "RECONCILE_RUN"
+"""Environment variable by which the runner tells the notebook which run it is."""
+
+INTERACTIVE = "interactive"
+LEASE_TIME = timedelta(minutes=15)
+OVERLAP = timedelta(minutes=10)
+"""How far a delta reaches back before the last cursor: the sides' clocks and late commits need it (API file 5.3)."""
+
+
+class SideFrames(Mapping[Entity, Snapshot]):
+    """One side's five snapshots, and their frames by the names an analyst would use."""
+
+    def __init__(self, side: Side, snapshots: Mapping[Entity, Snapshot]) -> None:
+        self.side = side
+        self._snapshots = dict(snapshots)
+
+    def __getitem__(self, entity: Entity | str) -> Snapshot:
+        return self._snapshots[Entity(entity)]
+
+    def __iter__(self) -> Iterator[Entity]:
+        return iter(self._snapshots)
+
+    def __len__(self) -> int:
+        return len(self._snapshots)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{len(snapshot):,} {entity.plural}" for entity, snapshot in self._snapshots.items())
+        return f"{self.side.product}: {counts}"
+
+    @property
+    def customers(self) -> pd.DataFrame:
+        """One row per customer."""
+        return self._snapshots[Entity.CUSTOMER].frame
+
+    @property
+    def products(self) -> pd.DataFrame:
+        """One row per product."""
+        return self._snapshots[Entity.PRODUCT].frame
+
+    @property
+    def tax_rates(self) -> pd.DataFrame:
+        """One row per tax rate."""
+        return self._snapshots[Entity.TAX_RATE].frame
+
+    @property
+    def invoices(self) -> pd.DataFrame:
+        """One row per invoice; amounts in minor units."""
+        return self._snapshots[Entity.INVOICE].frame
+
+    @property
+    def invoice_lines(self) -> pd.DataFrame:
+        """One row per invoice line."""
+        return self._snapshots[Entity.INVOICE].rows
+
+    @property
+    def payments(self) -> pd.DataFrame:
+        """One row per payment; amounts in minor units."""
+        return self._snapshots[Entity.PAYMENT].frame
+
+    @property
+    def payment_applications(self) -> pd.DataFrame:
+        """One row per invoice that a payment pays."""
+        return self._snapshots[Entity.PAYMENT].rows
+
+
+class Session:
+    """One run, held by a notebook (or a person) from opening to tie-out."""
+
+    def __init__(self, config: Config, company: CompanyConfig, engine: Engine, run: Run) -> None:
+        self.config = config
+        self.company = company
+        self.run = run
+        self.folder = RunFolder(config.runs / run.folder)
+        self.settings = settings.load(engine, company.key)
+        self._engine = engine
+        self._links = Links(engine, company.key)
+        self._lease: lease.Lease | None = None
+        self._readers: Mapping[Side, Readable] = {}
+        self._writers: Mapping[Side, Writable] | None = None
+        self.settled: tuple[Settled, ...] = ()
+        self._frames: dict[Side, SideFrames] = {}
+        self._agreements: Mapping[Entity, Agreement] = {}
+        self._comparisons: Mapping[Entity, Comparison] = {}
+        self._findings: tuple[Finding, ...] | None = None
+        self._plan: Plan | None = None
+        self._enforced: Plan | None = None
+        self._pusher: Pusher | None = None
+        self._attempts: list[Attempt] = []
+
+    # ---------------------------------------------------------------- open
+
+    @classmethod
+    def open(
+        cls, *, company: str, mode: str = "census", apply: bool = False, slot: str = "", plan_to_enforce: str = ""
+    ) -> Session:
+        """Open a run: configuration, state, both sides, who is behind them, and what an earlier run left open.
+
+        Args:
+            company: company key of the configuration.
+            mode: ``census`` or ``delta``.
+            apply: whether writing is allowed.
+            slot: ``22:30``, ``01:30`` or empty.
+            plan_to_enforce: path of a saved plan; exactly that will be done, or less.
+
+        Raises:
+            ConfigurationError: a setting or parameter is wrong.
+            LeaseError: another run holds this company.
+            GuardError: another company answers behind a connection.
+            SideError: a side cannot be reached or refuses.
+        """
+        speak_plainly()
+        config = load_config()
+        known = config.company(company)
+        chosen = _mode(mode)
+        engine = open_state(config.state_url)
+        run = _given_run(engine, company) or _interactive_run(config, engine, company, chosen, apply=apply, slot=slot)
+        session = cls(config, known, engine, run)
+        session._enforced = _saved_plan(plan_to_enforce, company) if plan_to_enforce else None
+        session._connect()
+        return session
+
+    def _connect(self) -> None:
+        if self.run.apply:
+            holder = f"{socket.gethostname()}:{os.getpid()}"
+            self._lease = lease.acquire(self._engine, self.company.key, holder, self.run.id, LEASE_TIME)
+            atexit.register(self.close)
+            self._writers = connect_writers(self.config, self.company, self._engine)
+            self._readers = self._writers
+        else:
+            self._readers = connect_readers(self.config, self.company, self._engine)
+        for side, reader in self._readers.items():
+            self._recognise(side, reader)
+        if self._writers is not None:
+            self.settled = settle(self._journal(), self._writers, References(self._links))
+
+    def _recognise(self, side: Side, reader: Readable) -> None:
+        identity = reader.identity()
+        known = companies.known_identity(self._engine, self.company.key, side)
+        if known is not None and known.company_id != identity.company_id:
+            raise GuardError(
+                f"Another company answers as {self.company.key!r} in {side.product}: {identity.name!r} "
+                f"({identity.company_id}) instead of {known.name!r} ({known.company_id}). Nothing was read or written. "
+                "Connect the right company again, or give this one its own section in reconcile.toml."
+            )
+        if identity.currency != self.company.currency:
+            raise GuardError(
+                f"{side.product} keeps {self.company.key!r} in {identity.currency}, reconcile.toml says "
+                f"{self.company.currency}. Nothing was read or written. Correct `currency` in reconcile.toml."
+            )
+        companies.register(self._engine, self.company.key, identity, side)
+
+    def close(self) -> None:
+        """Let go of the company, so that the next run need not wait."""
+        if self._lease is not None:
+            self._lease.release()
+            self._lease = None
+
+    def _journal(self) -> Journal:
+        return Journal(self._engine, self.company.key, self.run.id, self._lease)
+
+    @property
+    def today(self) -> date:
+        """The company's local date (the schedule's zone)."""
+        return datetime.now(CENTRAL).date()
+
+    def _repr_html_(self) -> str:
+        return report.opening(self.run, self.company.name, [_settled_sentence(item) for item in self.settled]).html
+
+    def __repr__(self) -> str:
+        return f"Run {self.run.id} of {self.company.key}, {self.run.mode}, {_writing(apply=self.run.apply)}"
+
+    # ---------------------------------------------------------------- pull
+
+    def pull(self) -> tuple[SideFrames, SideFrames]:
+        """Read both sides; gives books and billing. A delta without a known past becomes a census, and says so.
+
+        Raises:
+            SideError: a side could not be read completely; nothing incomplete is ever compared.
+            GuardError: what was read has the shape of a disaster (an emptied or shrunken side).
+        """
+        since = self._since() if self.run.mode is Mode.DELTA else None
+        if since is None:
+            pulled = {side: pull_census(reader, _watch) for side, reader in self._readers.items()}
+        else:
+            pairs = {entity: self._links.pairs(entity) for entity in Entity}
+            waiting = pending.read(self._engine, self.company.key)
+            pulled = pull_delta(self._readers, since, pairs, waiting)
+        self._frames = {side: SideFrames(side, snapshots) for side, snapshots in pulled.items()}
+        self._agreements = {entity: self._links.agreement(entity) for entity in Entity}
+        self._save_frames()
+        runs.record_counts(
+            self._engine,
+            self.run.id,
+            {"pulled": {side: {e: len(s) for e, s in frames.items()} for side, frames in self._frames.items()}},
+        )
+        found = guards(self.books, self.billing, self._agreements)
+        if found:
+            raise GuardError(" ".join(f"{guard.sentence} {guard.command}" for guard in found))
+        return self.books, self.billing
+
+    def _since(self) -> Mapping[Side, datetime] | None:
+        known = {side: cursors.read(self._engine, self.company.key, side) for side in Side}
+        if any(set(moments) != set(Entity) for moments in known.values()):
+            report.note("There is no earlier run to start from, so this run reads everything (census).")
+            return None
+        return {side: min(moments.values()) - OVERLAP for side, moments in known.items()}
+
+    @property
+    def books(self) -> SideFrames:
+        """QuickBooks as pulled, and after pushes as read back."""
+        return self._side(Side.BOOKS)
+
+    @property
+    def billing(self) -> SideFrames:
+        """ReliaBills as pulled, and after pushes as read back."""
+        return self._side(Side.BILLING)
+
+    def _side(self, side: Side) -> SideFrames:
+        if not self._frames:
+            raise StoppedBeforeWritingError("Nothing has been read yet: run the cell with run.pull() first.")
+        return self._frames[side]
+
+    def _save_frames(self) -> None:
+        for side, frames in self._frames.items():
+            for entity, snapshot in frames.items():
+                self._save_frame(f"{side}-{entity}", snapshot.frame)
+                if len(snapshot.rows.columns):
+                    self._save_frame(f"{side}-{entity}-rows", snapshot.rows)
+
+    def _save_frame(self, name: str, frame: pd.DataFrame) -> None:
+        frame.to_parquet(self.folder.frames / f"{name}.parquet", index=False)
+
+    # ---------------------------------------------------------------- compare, validate, plan
+
+    def compare(self) -> Mapping[Entity, Comparison]:
+        """Compare both sides with the last agreement, entity by entity, in step order."""
+        books, billing = self.books, self.billing
+        policy = Policy.from_settings(self.settings.conflict_policy, self.settings.matched_policy)
+        keys = Keys()
+        compared: dict[Entity, Comparison] = {}
+        for entity in Entity:
+            agreement = self._agreements[entity]
+            matching = match(entity, books[entity], billing[entity], agreement, keys)
+            compared[entity] = compare(entity, books[entity], billing[entity], agreement, keys, policy, matching)
+            keys = keys.including(entity, matching.pairs, books[entity], billing[entity])
+        self._comparisons = compared
+        self._save_frame("changes", pd.concat([comparison.changes for comparison in compared.values()]))
+        self._save_frame("differences", pd.concat([comparison.differences for comparison in compared.values()]))
+        return compared
+
+    def validate(self) -> tuple[Finding, ...]:
+        """Check both sides by the rules of ``checks/``; gives all findings of the run, also those of earlier stages."""
+        books, billing = self.books, self.billing
+        pairs = {entity: self._links.pairs(entity) for entity in Entity}
+        validation = validate(
+            books,
+            billing,
+            bad_invoice_number=self.settings.bad_invoice_number,
+            today=self.today,
+            linked={entity: frozenset(frame["books_id"]) for entity, frame in pairs.items()},
+            linked_billing={entity: frozenset(frame["billing_id"]) for entity, frame in pairs.items()},
+        )
+        snapshots = [snapshot for frames in self._frames.values() for snapshot in frames.values()]
+        read = [finding for snapshot in snapshots for finding in snapshot.findings]
+        compared = [finding for comparison in self._comparisons.values() for finding in comparison.findings]
+        self._findings = (*unresolved_findings(self.settled), *read, *validation.findings, *compared)
+        self._save_frame("checks", validation.results)
+        return self._findings
+
+    def make_plan(self) -> Plan:
+        """Decide what a push will do; with a plan to enforce, only what stands in that one, too."""
+        if self._findings is None:
+            raise StoppedBeforeWritingError("Nothing has been checked yet: run the cell with run.validate() first.")
+        planning = make_plan(
+            self.company.key,
+            self._comparisons,
+            self.books,
+            self.billing,
+            self._agreements,
+            self._findings,
+            send_automatically=self.settings.send_invoices_automatically,
+            today=self.today,
+        )
+        self._findings = (*self._findings, *planning.findings)
+        plan = planning.plan
+        if self._enforced is not None:
+            plan = only_planned_before(plan, self._enforced)
+        self._plan = plan
+        held = _held(self._findings)
+        write_text(self.folder.plan, plan.to_json())
+        write_json(self.folder.findings, findings_frame(self._findings).to_dict("records"))
+        runs.record_counts(
+            self._engine,
+            self.run.id,
+            {
+                "plan": plan.digest,
+                "planned_writes": sum(1 for _ in plan.writes()),
+                "held": len(held),
+                "findings": findings_frame(self._findings)["severity"].value_counts().to_dict(),
+            },
+        )
+        return plan
+
+    # ---------------------------------------------------------------- push
+
+    def push(self, step: Entity | str) -> StepReport | None:
+        """Carry out one push step of the plan; shows what came of it. In a dry run it only shows what would be done.
+
+        Raises:
+            StepFailedError: the step could not be completed; no later step may start.
+            StoppedBeforeWritingError: there is no plan yet, or an earlier step has not synced.
+        """
+        entity = Entity(step)
+        if self._plan is None or self._findings is None:
+            raise StoppedBeforeWritingError("There is no plan yet: run the cell with run.make_plan() first.")
+        if self._writers is None:
+            planned = len(self._plan.step(entity))
+            runs.record_step(self._engine, self.run.id, StepResult(entity, StepStatus.PLANNED, done=0))
+            report.note(f"Dry run: {planned} planned, nothing was written. Run with apply=True to write.")
+            return None
+        self._insist_on_earlier_steps(entity)
+        runs.record_step(self._engine, self.run.id, StepResult(entity, StepStatus.STARTED))
+        with report.Progress(f"Step {entity.step} of 5: {entity.plural}") as progress:
+            done = self._the_pusher().push(entity, self._findings, progress)
+        self._attempts += done.attempts
+        runs.record_step(self._engine, self.run.id, done.result)
+        report.display(report.step(done.result, attempts_frame(done.attempts)))
+        if done.result.status is StepStatus.FAILED:
+            self._explain_failure(done)
+        return done
+
+    def _insist_on_earlier_steps(self, entity: Entity) -> None:
+        synced = {step.step for step in runs.get(self._engine, self.run.id).steps if step.status is StepStatus.SYNCED}
+        waiting = [earlier for earlier in Entity if earlier.step < entity.step and earlier not in synced]
+        if waiting:
+            raise StoppedBeforeWritingError(
+                f"The {entity.plural} wait: {', '.join(earlier.plural for earlier in waiting)} must be synced first."
+            )
+
+    def _the_pusher(self) -> Pusher:
+        if self._pusher is None:
+            if self._plan is None or self._writers is None:
+                raise StoppedBeforeWritingError("There is no plan to carry out.")
+            versions = {
+                (side, entity): dict(zip(snapshot.frame["id"], snapshot.frame["version"], strict=True))
+                for side, frames in self._frames.items()
+                for entity, snapshot in frames.items()
+            }
+            self._pusher = Pusher(self._plan, self._writers, self._journal(), References(self._links), versions)
+        return self._pusher
+
+    def _explain_failure(self, failed: StepReport) -> None:
+        """A failed step: bring the frames up to date, show what midnight would charge twice, then raise."""
+        self._refresh()
+        self._remember_waiting()
+        risk = self.midnight_risk()
+        write_json(self.folder.path / "midnight-risk.json", risk.to_dict("records"))
+        report.display(report.midnight_risk(risk))
+        try:
+            insist(failed)
+        except StepFailedError as error:
+            reason = f"{error}{_risk_sentence(risk)}"
+            self.close()
+            if self.run.kind == INTERACTIVE:
+                file_run(self.config, self._engine, self.run.id, Execution(Ending.CELL_FAILED, reason))
+            raise StepFailedError(reason) from None
+
+    def midnight_risk(self) -> pd.DataFrame:
+        """Invoices that ReliaBills would charge at midnight although QuickBooks has them paid; minor units."""
+        return midnight_risk(self.books, self.billing, self._pairs())
+
+    def _pairs(self) -> Mapping[Entity, pd.DataFrame]:
+        """Every pair known now: linked in the state, or matched in this run though held."""
+        pairs = {}
+        for entity in Entity:
+            linked = self._links.pairs(entity)
+            matched = self._comparisons[entity].pairs[["books_id", "billing_id"]]
+            both = pd.concat([linked, matched], ignore_index=True).drop_duplicates()
+            pairs[entity] = both.drop_duplicates("books_id").drop_duplicates("billing_id").reset_index(drop=True)
+        return pairs
+
+    def _refresh(self) -> None:
+        """Read back what was written, and the invoices that payments settled, so that the frames are true again."""
+        touched: dict[tuple[Side, Entity], set[str]] = {}
+        for attempt in self._attempts:
+            side, operation = attempt.operation.side, attempt.operation
+            if side is None or attempt.record_id is None:
+                continue
+            touched.setdefault((side, operation.step), set()).add(attempt.record_id)
+        for side, reader in self._readers.items():
+            snapshots = dict(self._frames[side])
+            for entity in (*[e for e in Entity if e is not Entity.INVOICE], Entity.INVOICE):
+                ids = touched.get((side, entity), set())
+                if entity is Entity.INVOICE:
+                    ids = ids | self._invoices_paid(side, touched.get((side, Entity.PAYMENT), set()), snapshots)
+                if ids:
+                    snapshots[entity] = merged(snapshots[entity], reader.fetch(entity, sorted(ids)))
+            self._frames[side] = SideFrames(side, snapshots)
+
+    def _invoices_paid(
+        self, side: Side, payments: set[str], fresh: Mapping[Entity, Snapshot]
+    ) -> set[str]:
+        paid: set[str] = set()
+        for snapshots in (self._frames[side], fresh):
+            rows = snapshots[Entity.PAYMENT].rows
+            paid |= set(rows.loc[rows["parent_id"].isin(payments), "invoice_id"].dropna())
+        return paid
+
+    # ---------------------------------------------------------------- tie out
+
+    def tie_out(self) -> TieOut:
+        """Prove the result: control totals of both sides, every difference itemised, from records as they are now.
+
+        In a dry run the frames are those the plan would leave behind.
+        """
+        if self._plan is None or self._findings is None:
+            raise StoppedBeforeWritingError("There is no plan yet: run the cell with run.make_plan() first.")
+        if self._writers is None:
+            books, billing = simulate(self._plan, self.books, self.billing)
+            self._frames = {Side.BOOKS: SideFrames(Side.BOOKS, books), Side.BILLING: SideFrames(Side.BILLING, billing)}
+        else:
+            self._refresh()
+        tied = control_totals(self.books, self.billing, self._pairs(), self._findings)
+        self._save_frame("tie-out", tied.totals)
+        self._save_frame("tie-out-items", tied.items)
+        runs.record_tie_out(
+            self._engine,
+            self.run.id,
+            {
+                "green": tied.green,
+                "scope": self.books[Entity.INVOICE].scope.value,
+                "sentence": tied.sentence,
+                "totals": tied.totals.astype(object).where(tied.totals.notna(), None).to_dict("records"),
+            },
+        )
+        if self._writers is not None:
+            self._remember_waiting()
+            self._move_cursors()
+        self.close()
+        if self.run.kind == INTERACTIVE:
+            file_run(self.config, self._engine, self.run.id, Execution(Ending.COMPLETED))
+        return tied
+
+    def ageing(self, side: Side | str) -> pd.DataFrame:
+        """Receivables of one side by age, minor units."""
+        return receivables_by_age(self._side(Side(side))[Entity.INVOICE], self.today)
+
+    def _move_cursors(self) -> None:
+        for side, frames in self._frames.items():
+            for entity, snapshot in frames.items():
+                cursors.move(self._engine, self.company.key, side, entity, snapshot.as_of)
+
+    def _remember_waiting(self) -> None:
+        """What waits when the run ends, for the next delta to look at again."""
+        waiting: dict[tuple[Side, Entity], frozenset[str]] = {}
+        for entity in Entity:
+            linked = self._links.agreement(entity).frame
+            settled = linked[linked["unsettled"].isna()]
+            for side in Side:
+                ids = self._frames[side][entity].frame["id"]
+                unreadable = self._frames[side][entity].unreadable
+                waiting[side, entity] = frozenset(ids[~ids.isin(settled[f"{side}_id"])]) | unreadable
+        pending.replace(self._engine, self.company.key, waiting)
+
+
+def speak_plainly() -> None:
+    """In a notebook, let our own errors show as their sentence instead of a traceback."""
+    from IPython.core.getipython import get_ipython  # noqa: PLC0415  the command line must not wait for IPython
+
+    shell = get_ipython()
+    if shell is None:
+        return
+
+    def show_sentence(
+        _shell: object, _kind: type[BaseException], error: BaseException, _trace: TracebackType, _offset: object = None
+    ) -> list[str]:
+        lines = [f"{type(error).__name__}: {error}"]
+        shell._showtraceback(type(error), error, lines)  # noqa: SLF001  the documented way to show one's own traceback
+        return lines
+
+    shell.set_custom_exc((ReconcileError,), show_sentence)
+
+
+def only_planned_before(plan: Plan, enforced: Plan) -> Plan:
+    """The operations of ``plan`` that stand in ``enforced``, too: exactly that plan or less."""
+    allowed = {operation.op_id for operation in enforced.operations}
+    return Plan(plan.company, plan.made_from, tuple(item for item in plan.operations if item.op_id in allowed))
+
+
+def attempts_frame(attempts: Sequence[Attempt]) -> pd.DataFrame:
+    """What came of each operation, one row each: side, action, label, customer, status, reason."""
+    columns = ["side", "action", "label", "customer", "amount", "currency", "status", "reason"]
+    rows = [
+        {
+            "side": attempt.operation.side.product if attempt.operation.side else "memory",
+            "action": attempt.operation.action.value,
+            "label": attempt.operation.label,
+            "customer": attempt.operation.customer,
+            "amount": attempt.operation.amount,
+            "currency": attempt.operation.currency,
+            "status": attempt.status,
+            "reason": attempt.reason or ", ".join(attempt.differs),
+        }
+        for attempt in attempts
+    ]
+    return pd.DataFrame(rows, columns=columns).astype({"amount": "Int64"})
+
+
+def _watch(side: Side, entity: Entity) -> Progress:
+    return report.Progress(f"{side.product}: {entity.plural}")
+
+
+def _held(findings: Iterable[Finding]) -> set[tuple[Entity, Side | None, str]]:
+    serious = {Severity.HOLD, Severity.STOP}
+    return {(item.entity, item.side, item.record_id) for item in findings if item.severity in serious}
+
+
+def _risk_sentence(risk: pd.DataFrame) -> str:
+    if risk.empty:
+        return " Nothing is at risk at midnight."
+    total = show(int(risk["at_risk"].sum()), str(risk["currency"].iloc[0]))
+    numbers = ", ".join(risk["number"].head(10))
+    more = f" and {len(risk) - 10} more" if len(risk) > 10 else ""  # noqa: PLR2004  as many as a sentence bears
+    return (
+        f" At risk at midnight: {total} on {len(risk)} invoice{'' if len(risk) == 1 else 's'} ({numbers}{more}) that "
+        "ReliaBills would charge by auto pay although QuickBooks has them paid."
+    )
+
+
+def _settled_sentence(item: Settled) -> str:
+    record = f"{item.entry.action} of {item.entry.step.singular} {item.entry.operation.get('label', '')}"
+    return f"{record} in {item.entry.side.product}, left open by run {item.entry.run_id}: {item.evidence}."
+
+
+def _writing(*, apply: bool) -> str:
+    return "writes" if apply else "dry run"
+
+
+def _mode(text: str) -> Mode:
+    try:
+        return Mode(text)
+    except ValueError:
+        raise ConfigurationError(f"The mode {text!r} is unknown; it is 'census' or 'delta'.") from None
+
+
+def _given_run(engine: Engine, company: str) -> Run | None:
+    """The run that the runner has prepared for this notebook; ``None`` when a person works interactively."""
+    run_id = os.environ.get(RUN_VARIABLE)
+    if not run_id:
+        return None
+    run = runs.get(engine, run_id)
+    if run.company != company or run.ended_at is not None:
+        return None
+    return run
+
+
+def _interactive_run(config: Config, engine: Engine, company: str, mode: Mode, *, apply: bool, slot: str) -> Run:
+    started_at = datetime.now(UTC)
+    run_id = runs.new_run_id(started_at)
+    folder = make_folder(config.runs, company, INTERACTIVE, run_id, started_at)
+    run = Run(
+        id=run_id,
+        company=company,
+        kind=INTERACTIVE,
+        mode=mode,
+        apply=apply,
+        slot=slot,
+        slot_date=None,
+        parameters={"company": company, "mode": mode.value, "apply": apply, "slot": slot},
+        started_at=started_at,
+        ended_at=None,
+        outcome=Outcome.RUNNING,
+        reason="",
+        folder=str(folder.path.relative_to(config.runs)),
+    )
+    runs.create(engine, run)
+    return run
+
+
+def _saved_plan(path: str, company: str) -> Plan:
+    try:
+        plan = Plan.from_json(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"The plan {path} cannot be enforced: {error}.") from error
+    if plan.company != company:
+        raise ConfigurationError(f"The plan {path} was made for {plan.company!r}, not for {company!r}.")
+    return plan

@@ -1,7 +1,8 @@
-"""Across entities and sides: references lead somewhere, names and numbers are free, one currency for all.
+"""Across entities and sides: references lead somewhere, names are used once, one currency for all.
 
 A reference is missing only when the records it leads to were read in full and it is not among them; a record that
-exists but could not be read is no missing record.
+exists but could not be read is no missing record. Numbers and names that are taken on the other side are found when
+records are matched, not here.
 """
 
 from __future__ import annotations
@@ -91,15 +92,6 @@ CHECKS = (
         "Choose the product of each line again in {here}.",
     ),
     Check(
-        "invoice_number_free",
-        Entity.INVOICE,
-        BOTH_HOLD,
-        holds("number_free"),
-        "Invoice {label} of {customer} over {total:money} is in {here} only, but {there} uses its number for another "
-        "invoice.",
-        "If both are the same invoice, make customer and total agree; otherwise change its number in QuickBooks.",
-    ),
-    Check(
         "invoice_currency",
         Entity.INVOICE,
         BOTH_HOLD,
@@ -150,7 +142,6 @@ def facts(world: World, side: Side, entity: Entity) -> pd.DataFrame:
     if entity is Entity.INVOICE:
         frame["tax_rate_exists"] = _leads_somewhere(frame["tax_rate_id"], world, side, Entity.TAX_RATE)
         frame["products_exist"] = _children_lead_somewhere(frame, world, side, entity, "product_id")
-        frame["number_free"] = _number_free(frame, world, side)
     if entity is Entity.PAYMENT:
         frame["invoices_exist"] = _children_lead_somewhere(frame, world, side, entity, "invoice_id")
     return frame
@@ -179,17 +170,6 @@ def _children_lead_somewhere(
     lost = rows[column].notna() & ~rows[column].isin(world.known_ids(side, to))
     applies = pd.Series(world.is_census(side, to), index=frame.index)
     return columns.where(applies, ~columns.any_by(rows, "parent_id", lost, frame["id"]))
-
-
-def _number_free(frame: pd.DataFrame, world: World, side: Side) -> pd.Series[Any]:
-    """Whether a live invoice without counterpart has a number that the other side does not use.
-
-    It can only be said when the counterparts of both sides are known.
-    """
-    other = world.frame(side.other, Entity.INVOICE)
-    taken = other.loc[~columns.truth(other["void"]), "number"].dropna()
-    alone = ~frame["linked"] & ~columns.truth(frame["void"]) & frame["number"].notna()
-    return columns.where(alone & world.knows_links_of(Entity.INVOICE), ~frame["number"].isin(taken))
 
 
 SUITE = Suite("across", CHECKS, facts)

@@ -18,6 +18,8 @@ from checks.declaration import (
     BOOKS_HOLD,
     BOTH_HOLD,
     BOTH_NOTE,
+    TEXT_CONTROL,
+    TEXT_LENGTH,
     Check,
     Suite,
     first_checks,
@@ -120,6 +122,7 @@ CHECKS = (
         'Customer "{label}" has a colon, a tab, a line break or another control character in: {unstorable}. '
         "QuickBooks refuses such names.",
         'Change it in ReliaBills, for example the display name to "{proposed_name}".',
+        told_by=TEXT_CONTROL,
     ),
     Check(
         "customer_name_characters",
@@ -139,6 +142,7 @@ CHECKS = (
         'Customer "{label}" is longer in ReliaBills than QuickBooks can hold, in: {too_long}.',
         "Shorten it in ReliaBills (names and company 100, display name 500, e-mail 100 characters); nothing is cut off "
         "silently.",
+        told_by=TEXT_LENGTH,
     ),
     Check(
         "customer_phone_length",
@@ -147,6 +151,7 @@ CHECKS = (
         holds("phone_fits"),
         'The phone of customer "{label}" is longer than the 30 characters QuickBooks holds: {phone}.',
         "Shorten the phone in ReliaBills; a second number can go to the notes.",
+        told_by=TEXT_LENGTH,
     ),
 )
 

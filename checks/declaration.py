@@ -67,6 +67,7 @@ class Check:
         remedy: what to do now; a template like ``sentence``.
         linked_severity: severity for records that have a counterpart on the other side; ``None`` for the same.
         company_choice: whether a company may choose another severity for the books side (bad invoice numbers).
+        told_by: findings of the side itself (made while reading) that already say the same of a record.
         amount: column with the money at stake in minor units; empty when no money is.
     """
 
@@ -78,6 +79,7 @@ class Check:
     remedy: str
     linked_severity: Severity | None = None
     company_choice: bool = False
+    told_by: frozenset[str] = frozenset()
     amount: str = "amount"
 
 
@@ -101,6 +103,10 @@ class Suite:
         """The kinds of record it looks at, in their order."""
         return tuple(entity for entity in Entity if any(check.entity is entity for check in self.checks))
 
+
+TEXT_LENGTH = frozenset({"text_length"})
+TEXT_CONTROL = frozenset({"text_control"})
+IMPOSSIBLE_DATE = frozenset({"date_possible"})
 
 BOTH_NOTE: Mapping[Side, Severity] = MappingProxyType({Side.BOOKS: Severity.NOTE, Side.BILLING: Severity.NOTE})
 BOTH_HOLD: Mapping[Side, Severity] = MappingProxyType({Side.BOOKS: Severity.HOLD, Side.BILLING: Severity.HOLD})

@@ -16,6 +16,8 @@ from checks.declaration import (
     BILLING_HOLD,
     BOTH_HOLD,
     BOTH_NOTE,
+    IMPOSSIBLE_DATE,
+    TEXT_LENGTH,
     Check,
     Suite,
     first_checks,
@@ -28,6 +30,15 @@ from reconcile.model.findings import Severity
 GOOD_NUMBER = rf"[0-9]{{1,{NUMBER_LENGTH}}}"
 """ASCII digits only: ``str.isdigit`` and ``int`` also take full-width and superscript ones."""
 _STOP_IN_BOOKS = MappingProxyType({Side.BOOKS: Severity.STOP, Side.BILLING: Severity.HOLD})
+_READ_AS_FAR_AS_POSSIBLE = frozenset(
+    {
+        "invoice_discount_not_expressible",
+        "invoice_line_not_expressible",
+        "invoice_deposit",
+        "invoice_tax_inclusive",
+    }
+)
+"""What QuickBooks has and we have no word for; such an invoice cannot add up in our words."""
 _MEMO_LENGTH = 1000
 _DESCRIPTION_LENGTH = 4000
 
@@ -90,6 +101,7 @@ CHECKS = (
         "Open the invoice in {here} and save it again so that it is added up anew; if the difference of "
         "{subtotal_off:money} stays, call support.",
         amount="subtotal_off",
+        told_by=_READ_AS_FAR_AS_POSSIBLE,
     ),
     Check(
         "invoice_discount",
@@ -101,6 +113,7 @@ CHECKS = (
         "Enter the discount in {here} as a percentage of the subtotal, or as an amount off the taxable or the "
         "non-taxable part.",
         amount="discount_off",
+        told_by=_READ_AS_FAR_AS_POSSIBLE,
     ),
     Check(
         "invoice_total",
@@ -112,6 +125,7 @@ CHECKS = (
         "Open the invoice in {here} and save it again so that it is added up anew; if the difference of "
         "{total_off:money} stays, call support.",
         amount="total_off",
+        told_by=_READ_AS_FAR_AS_POSSIBLE,
     ),
     Check(
         "invoice_total_not_negative",
@@ -140,6 +154,7 @@ CHECKS = (
         "Look in {here} for a payment, refund or write-off of {balance_off:money} on this invoice that is not a "
         "payment or a credit memo.",
         amount="balance_off",
+        told_by=_READ_AS_FAR_AS_POSSIBLE,
     ),
     Check(
         "invoice_balance_not_negative",
@@ -158,6 +173,7 @@ CHECKS = (
         'Invoice {label} of {customer} is dated "{invoice_date}" in {here}; that is no day between 1990 and '
         "{latest_date}.",
         "Correct the invoice date in {here}.",
+        told_by=IMPOSSIBLE_DATE,
     ),
     Check(
         "invoice_due_date_real",
@@ -167,6 +183,7 @@ CHECKS = (
         'Invoice {label} of {customer} is due on "{due_date}" in {here}; that is no day between 1990 and '
         "{latest_date}.",
         "Correct the due date in {here}.",
+        told_by=IMPOSSIBLE_DATE,
     ),
     Check(
         "invoice_due_date_order",
@@ -194,6 +211,7 @@ CHECKS = (
         holds("lengths_fit"),
         "Invoice {label} of {customer} is longer in ReliaBills than QuickBooks can hold, in: {too_long}.",
         "Shorten it in ReliaBills (memo 1,000, a line's description 4,000 characters); nothing is cut off silently.",
+        told_by=TEXT_LENGTH,
     ),
 )
 
@@ -225,12 +243,14 @@ def facts(world: World, side: Side, entity: Entity) -> pd.DataFrame:
 def _with_numbers(frame: pd.DataFrame, live: pd.Series[Any], world: World) -> pd.DataFrame:
     """Number rules, the fault in words, and for each bad number a free one above the highest of both sides."""
     number = frame["number"]
-    frame["number_present"] = number.notna()
-    frame["number_digits"] = columns.where(number.notna(), columns.matches(number, GOOD_NUMBER))
+    # A void invoice without counterpart is never carried, so its number may be what it is.
+    carried = live | frame["linked"]
+    frame["number_present"] = columns.where(carried, number.notna())
+    frame["number_digits"] = columns.where(carried & number.notna(), columns.matches(number, GOOD_NUMBER))
     counts = number[live].value_counts()
     frame["number_count"] = number.map(counts).astype("Int64")
     frame["number_unique"] = columns.where(live & number.notna(), frame["number_count"] == 1)
-    bad = ~columns.truth(frame["number_digits"])
+    bad = carried & ~columns.truth(frame["number_digits"])
     frame["number_fault"] = number[bad & number.notna()].map(_number_fault).reindex(frame.index).astype("str")
     remedies = [_number_remedy(world.highest_number, place) for place in range(1, int(bad.sum()) + 1)]
     frame["number_remedy"] = pd.Series(remedies, index=frame.index[bad], dtype="str").reindex(frame.index)

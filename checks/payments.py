@@ -8,13 +8,24 @@ from typing import Any
 import pandas as pd
 
 from checks import columns
-from checks.declaration import BILLING_HOLD, BOTH_HOLD, BOTH_NOTE, Check, Suite, first_checks, holds
+from checks.declaration import (
+    BILLING_HOLD,
+    BOTH_HOLD,
+    BOTH_NOTE,
+    IMPOSSIBLE_DATE,
+    TEXT_LENGTH,
+    Check,
+    Suite,
+    first_checks,
+    holds,
+)
 from checks.world import World
 from reconcile.model.entities import PAYMENT_METHODS, Entity, Side
 from reconcile.model.findings import Severity
 
 _REFERENCE_LENGTH = 21
 _BILLING_HOLD_BOOKS_NOTE = MappingProxyType({Side.BOOKS: Severity.NOTE, Side.BILLING: Severity.HOLD})
+_LINKS = frozenset({"payment_links_not_expressible"})
 _LEVELS_OF_CUSTOMERS = 4
 
 CHECKS = (
@@ -43,6 +54,7 @@ CHECKS = (
         'Payment "{label}" of {customer} over {amount:money} is dated "{payment_date}" in {here}; that is no day '
         "between 1990 and {latest_date}.",
         "Correct the payment date in {here}.",
+        told_by=IMPOSSIBLE_DATE,
     ),
     Check(
         "payment_method_known",
@@ -61,6 +73,7 @@ CHECKS = (
         "QuickBooks holds.",
         "Shorten the reference in ReliaBills; nothing is cut off silently.",
         linked_severity=Severity.NOTE,
+        told_by=TEXT_LENGTH,
     ),
     Check(
         "payment_applications_positive",
@@ -80,6 +93,7 @@ CHECKS = (
         "{available:money} was received or credited.",
         "In {here}, lower what is applied to its invoices, or correct the amount of the payment.",
         amount="over_applied",
+        told_by=_LINKS,
     ),
     Check(
         "payment_adds_up",
@@ -90,6 +104,7 @@ CHECKS = (
         "{applied:money} applied and {unapplied:money} left do not make that sum.",
         "Open the payment in {here} and save it again; if the difference of {left_off:money} stays, call support.",
         amount="left_off",
+        told_by=_LINKS,
     ),
     Check(
         "payment_within_invoices",
@@ -109,16 +124,6 @@ CHECKS = (
         'Payment "{label}" of {customer} over {amount:money} pays an invoice of another customer in {here}.',
         "In {here}, apply it to invoices of {customer}; QuickBooks refuses a payment across customers.",
     ),
-    Check(
-        "payment_credit_from_billing",
-        Entity.PAYMENT,
-        BILLING_HOLD,
-        holds("no_new_credit"),
-        'Credits of {credit:money} settle invoices of {customer} in ReliaBills ("{label}", {payment_date}); credits '
-        "are not created in QuickBooks.",
-        "Enter the credit memo in QuickBooks and apply it to the invoice; the two are matched on the next run.",
-        amount="credit",
-    ),
 )
 
 
@@ -137,7 +142,6 @@ def facts(world: World, side: Side, entity: Entity) -> pd.DataFrame:
     frame["date_sane"] = columns.is_sane_date(frame["payment_date"], world.latest_date)
     frame["method_known"] = columns.where(frame["method"].notna(), frame["method"].isin(PAYMENT_METHODS))
     frame["reference_fits"] = columns.fits(frame["reference"], _REFERENCE_LENGTH)
-    frame["no_new_credit"] = columns.where(live & ~frame["linked"], frame["credit"].fillna(0) == 0)
 
     odd = columns.any_by(applications, "parent_id", ~columns.truth(applications["amount"] > 0), key)
     frame["applications_positive"] = columns.where(live, ~odd)

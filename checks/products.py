@@ -5,7 +5,17 @@ from __future__ import annotations
 import pandas as pd
 
 from checks import columns
-from checks.declaration import BILLING_HOLD, BOTH_HOLD, BOTH_NOTE, Check, Suite, first_checks, holds
+from checks.declaration import (
+    BILLING_HOLD,
+    BOTH_HOLD,
+    BOTH_NOTE,
+    TEXT_CONTROL,
+    TEXT_LENGTH,
+    Check,
+    Suite,
+    first_checks,
+    holds,
+)
 from checks.world import World
 from reconcile.model.entities import Entity, Side
 from reconcile.model.money import ONE
@@ -34,6 +44,7 @@ CHECKS = (
         "refuses it.",
         "Change the name in ReliaBills.",
         amount="",
+        told_by=TEXT_CONTROL,
     ),
     Check(
         "product_text_lengths",
@@ -43,6 +54,7 @@ CHECKS = (
         'Product "{label}" is longer in ReliaBills than QuickBooks can hold, in: {too_long}.',
         "Shorten it in ReliaBills (name and SKU 100, description 4,000 characters); nothing is cut off silently.",
         amount="",
+        told_by=TEXT_LENGTH,
     ),
     Check(
         "product_price_storable",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from checks import columns
-from checks.declaration import BILLING_HOLD, BOTH_HOLD, Check, Suite, first_checks, holds
+from checks.declaration import BILLING_HOLD, BOTH_HOLD, TEXT_LENGTH, Check, Suite, first_checks, holds
 from checks.world import World
 from reconcile.model.entities import Entity, Side
 from reconcile.model.findings import Severity
@@ -52,6 +52,7 @@ CHECKS = (
         'Tax rate "{label}" is longer in ReliaBills than QuickBooks can hold, in: {too_long}.',
         "Shorten it in ReliaBills to at most 100 characters; nothing is cut off silently.",
         amount="",
+        told_by=TEXT_LENGTH,
     ),
 )
 

@@ -140,7 +140,7 @@ def _result_row(suite: Suite, side: Side, result: CheckResult, choice: Severity)
 def _findings(
     world: World, side: Side, result: CheckResult, facts: pd.DataFrame, choice: Severity
 ) -> Iterator[Finding]:
-    """One finding per failing record, or one for the whole side."""
+    """One finding per failing record (unless the side itself has said so already), or one for the whole side."""
     check = result.check
     severity = _severity(check, side, choice)
     spoken = {"here": side.product, "there": side.other.product, "records": check.entity.plural}
@@ -148,10 +148,13 @@ def _findings(
         spoken |= {"there_count": f"{len(world.snapshot(side.other, check.entity)):,}"}
         yield _finding(check, severity, side, spoken, currency="")
         return
+    told = {one.record_id for one in world.snapshot(side, check.entity).findings if one.check in check.told_by}
     needed = {"id", "label", "customer", "currency", "linked", check.amount or "id"}
     needed |= {name for text in (check.sentence, check.remedy) for _, name, _, _ in _parse(text) if name}
     for row in facts.loc[list(result.failing), sorted(needed & set(facts.columns))].to_dict("records"):
         named = {str(name): value for name, value in row.items()}
+        if named["id"] in told:
+            continue
         currency = "" if pd.isna(named["currency"]) else str(named["currency"])
         grade = check.linked_severity if check.linked_severity and named["linked"] else severity
         yield _finding(check, grade, side, named | spoken, currency=currency)

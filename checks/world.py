@@ -23,7 +23,7 @@ class World:
 
     Attributes:
         books, billing: snapshots of all five entities.
-        linked: per side and entity the ids that have a counterpart; an entity that is left out is not known.
+        linked: per side and entity the ids that have a counterpart on the other side.
         today: the company's local date.
     """
 
@@ -66,10 +66,6 @@ class World:
     def linked_ids(self, side: Side, entity: Entity) -> frozenset[str]:
         """Ids of records with a counterpart on the other side."""
         return self.linked.get(side, {}).get(entity, frozenset())
-
-    def knows_links_of(self, entity: Entity) -> bool:
-        """Whether the records with a counterpart were given for both sides."""
-        return all(entity in self.linked.get(side, {}) for side in Side)
 
     @property
     def latest_date(self) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 
 from reconcile.errors import IncompletePullError
@@ -236,3 +237,11 @@ def _row_shown(owner: Entity, row: Mapping[str, Any], currency: str, references:
     count = f"{texts['quantity']} x {texts['unit_price']}" if texts["quantity"] and texts["unit_price"] else ""
     tax = "taxable" if row["taxable"] else ""
     return ", ".join(text for text in (name, count, texts["amount"], tax) if text)
+
+
+def exact(record: pd.Series[Any]) -> dict[str, Any]:
+    """A row as exact Python values, missing as ``None``."""
+    return {
+        str(name): None if pd.isna(value) else value.item() if isinstance(value, np.generic) else value
+        for name, value in record.items()
+    }

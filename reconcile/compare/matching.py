@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from reconcile.compare.canonical import References, canonical, described, is_live
+from reconcile.compare.rules import AMBIGUOUS, COUNTERPART_UNREADABLE, ENDED, LOOK_ALIKE, OTHER_CUSTOMER, TAKEN
 from reconcile.model.changes import LINK_COLUMNS, Agreement
 from reconcile.model.entities import Entity, Side, label_column
 from reconcile.model.findings import Finding, Severity
@@ -24,13 +25,6 @@ from reconcile.model.snapshot import Snapshot
 __all__ = ["Level", "Matching", "References", "counterparts", "match", "match_frames", "natural_keys"]
 
 PAIR_COLUMNS = LINK_COLUMNS | {"linked": "boolean"}
-
-AMBIGUOUS = "ambiguous_match"
-TAKEN = "name_or_number_taken"
-OTHER_CUSTOMER = "same_number_other_customer"
-LOOK_ALIKE = "look_alike_number"
-ENDED = "link_ended_before"
-COUNTERPART_UNREADABLE = "counterpart_unreadable"
 
 _BETWEEN = "\x1f"
 _UNSEEN = dict.fromkeys([0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF, 0x00AD])

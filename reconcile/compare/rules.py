@@ -1,0 +1,40 @@
+"""The names of the rules whose breach is a finding of the comparison; what each says is where it is applied."""
+
+from __future__ import annotations
+
+from reconcile.model.changes import Decision, Verdict
+from reconcile.model.entities import Side
+
+# Who is who
+AMBIGUOUS = "ambiguous_match"
+TAKEN = "name_or_number_taken"
+OTHER_CUSTOMER = "same_number_other_customer"
+LOOK_ALIKE = "look_alike_number"
+ENDED = "link_ended_before"
+COUNTERPART_UNREADABLE = "counterpart_unreadable"
+
+# Single fields
+CONFLICT = "changed_on_both_sides"
+DIFFERENT = "matched_but_different"
+FIXED = "cannot_be_changed_there"
+BUNDLE = "lines_of_a_bundle"
+UNVOID = "void_cannot_be_undone"
+PAID_VOID = "void_with_payments"
+MERGE = "merge_breaks_the_money"
+INEXPRESSIBLE = "not_expressible_in_quickbooks"
+TOTALS = "totals_differ"
+ROUNDING = "tax_rounding"
+WAITS = "waits_with_its_record"
+
+# Whole records
+GONE = "gone_from_one_side"
+ABSENT = "absent_without_a_trace"
+UNREADABLE = "could_not_be_read"
+UNREAD = "counterpart_not_read"
+NOT_CARRIED = "not_carried"
+DEPENDS = "waits_for_another_record"
+
+TO = {Side.BOOKS: Decision.TO_BOOKS, Side.BILLING: Decision.TO_BILLING}
+CHANGED_IN = {Side.BOOKS: Verdict.CHANGED_IN_BOOKS, Side.BILLING: Verdict.CHANGED_IN_BILLING}
+GONE_FROM = {Side.BOOKS: Verdict.GONE_FROM_BOOKS, Side.BILLING: Verdict.GONE_FROM_BILLING}
+NEW_IN = {Side.BOOKS: Verdict.NEW_IN_BOOKS, Side.BILLING: Verdict.NEW_IN_BILLING}

@@ -7,10 +7,10 @@ invisible characters visible. Nothing is computed here that a decision depends o
 
 from __future__ import annotations
 
-from reconcile.report.html import Shown
+from reconcile.report.html import Shown, display
 from reconcile.report.planned import plan
 from reconcile.report.plots import Picture, ageing_plot, plan_plot
-from reconcile.report.progress import progress
+from reconcile.report.progress import Progress
 from reconcile.report.sections import (
     banner,
     changes,
@@ -18,6 +18,8 @@ from reconcile.report.sections import (
     differences,
     findings,
     midnight_risk,
+    note,
+    opening,
     step,
     tie_out,
     verdict,
@@ -26,17 +28,20 @@ from reconcile.report.tables import table
 
 __all__ = [
     "Picture",
+    "Progress",
     "Shown",
     "ageing_plot",
     "banner",
     "changes",
     "counts",
     "differences",
+    "display",
     "findings",
     "midnight_risk",
+    "note",
+    "opening",
     "plan",
     "plan_plot",
-    "progress",
     "step",
     "table",
     "tie_out",

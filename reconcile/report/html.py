@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -50,6 +51,13 @@ class Shown:
 
     def __repr__(self) -> str:
         return "(shown as HTML)"
+
+
+def display(shown: Shown) -> None:
+    """Show something at once, in the middle of a cell; outside a notebook nothing is shown."""
+    ipython = sys.modules.get("IPython")
+    if ipython is not None and ipython.get_ipython() is not None:
+        ipython.display.display(shown)
 
 
 class Tone(StrEnum):

@@ -114,9 +114,13 @@ def _plan_words(plan: Plan) -> str:
     return " ".join(told)
 
 
+ByAge = pd.DataFrame | Mapping[str, int]
+"""Open balances per bucket, minor units: a frame's first column names the bucket, its column ``amount`` holds them."""
+
+
 def ageing_plot(
-    books_by_age: pd.Series[Any] | Mapping[str, int],
-    billing_by_age: pd.Series[Any] | Mapping[str, int],
+    books_by_age: ByAge,
+    billing_by_age: ByAge,
     currency: str = "USD",
 ) -> Picture:
     """Receivables of both sides by age.
@@ -126,10 +130,7 @@ def ageing_plot(
         billing_by_age: the same for the other side; buckets of either side that the other lacks count as 0.
         currency: of all amounts.
     """
-    sides = {
-        side: {str(bucket): int(amount or 0) for bucket, amount in by_age.items()}
-        for side, by_age in ((Side.BOOKS, books_by_age), (Side.BILLING, billing_by_age))
-    }
+    sides = {side: _amounts(by_age) for side, by_age in ((Side.BOOKS, books_by_age), (Side.BILLING, billing_by_age))}
     buckets = list(dict.fromkeys([*sides[Side.BOOKS], *sides[Side.BILLING]]))
     figure = _figure(3.0)
     axes = figure.subplots()
@@ -160,6 +161,12 @@ def ageing_plot(
     figure.suptitle(title, fontsize=12, fontweight="bold", x=0.01, ha="left", color=_INK)
     figure.tight_layout()
     return Picture(_png(figure), f"{title}. {_ageing_words(sides, buckets, currency)}".strip())
+
+
+def _amounts(by_age: ByAge) -> dict[str, int]:
+    if isinstance(by_age, pd.DataFrame):
+        by_age = dict(zip(by_age.iloc[:, 0].astype(str), by_age["amount"], strict=True))
+    return {str(bucket): int(amount or 0) for bucket, amount in by_age.items()}
 
 
 def _ageing_title(sides: Mapping[Side, Mapping[str, int]], currency: str) -> str:

@@ -23,16 +23,37 @@ class _Place(Protocol):
 class Progress:
     """Progress of one piece of work; call it with records done so far and the number expected.
 
-    It fits wherever a :data:`reconcile.sides.side.Progress` is asked for. As a context manager it shows its last state
-    when the work is over, finished or not.
+    It fits wherever a :data:`reconcile.sides.side.Progress` is asked for. It is over when all that was expected is done
+    or, as a context manager, when the block ends, however it ends; what is shown then stays.
+
+    Attributes:
+        title: what is being done; may be hostile text.
+        total: number expected; ``None`` while it is not known.
+        done: records done so far.
+        state: ``running``, ``finished`` or ``stopped``.
     """
 
-    def __init__(self, title: str, total: int | None, place: _Place, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        title: str,
+        total: int | None = None,
+        *,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Shown as a bar in a notebook, else as a line on standard error.
+
+        Args:
+            title: what is being done.
+            total: number expected, if known beforehand.
+            stream: write lines here instead.
+            clock: seconds that only grow; between two updates at least a quarter of one passes.
+        """
         self.title = title
         self.total = total
         self.done = 0
         self.state = "running"
-        self._place = place
+        self._place: _Place = _Notebook() if stream is None and _in_notebook() else _Terminal(stream or sys.stderr)
         self._clock = clock
         self._shown_at: float | None = None
 
@@ -40,7 +61,11 @@ class Progress:
         """So many records are done, of so many expected (``None``: as said before)."""
         self.done = done
         self.total = total if total is not None else self.total
+        if self.total is not None and done >= self.total:
+            self._end("finished")
+            return
         now = self._clock()
+        self.state = "running"
         if self._shown_at is None or now - self._shown_at >= _SECONDS_BETWEEN:
             self._shown_at = now
             self._place.show(self)
@@ -53,8 +78,12 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.state = "finished" if kind is None else "stopped"
-        self._place.show(self)
+        self._end("finished" if kind is None else "stopped")
+
+    def _end(self, state: str) -> None:
+        if self.state != state:
+            self.state = state
+            self._place.show(self)
 
     @property
     def words(self) -> str:
@@ -109,25 +138,6 @@ class _Terminal:
         elif over:
             self._stream.write(f"{line}\n")
         self._stream.flush()
-
-
-def progress(
-    title: str,
-    total: int | None = None,
-    *,
-    stream: TextIO | None = None,
-    clock: Callable[[], float] = time.monotonic,
-) -> Progress:
-    """Progress of one piece of work, shown where the person is looking.
-
-    Args:
-        title: what is being done; may be hostile text.
-        total: number expected, if known beforehand.
-        stream: write lines here; by default a bar in a notebook, else standard error.
-        clock: seconds that only grow; between two updates at least a quarter of one passes.
-    """
-    place: _Place = _Notebook() if stream is None and _in_notebook() else _Terminal(stream or sys.stderr)
-    return Progress(title, total, place, clock)
 
 
 def _in_notebook() -> bool:

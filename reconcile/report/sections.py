@@ -25,6 +25,7 @@ from reconcile.report.html import (
     box,
     chip,
     counted,
+    display,
     grid,
     missing,
     more,
@@ -132,7 +133,7 @@ _DECISION_WORDS = {
 }
 
 
-def differences(comparisons: Comparisons, *, limit: int = LIMIT, whole: str = "differences.parquet") -> Shown:
+def differences(comparisons: Comparisons, *, limit: int = LIMIT, whole: str = "frames/differences.parquet") -> Shown:
     """Every differing field with before / books / billing and what happens to it, grouped by record."""
     frames = [one.differences for one in _each(comparisons) if len(one.differences)]
     if not frames:
@@ -193,7 +194,7 @@ def _decision(value: Any) -> str:
     return chip(Tone.HOLD, words) if decision is Decision.HELD else shown_text(words)
 
 
-def findings(findings: Sequence[Finding], *, limit: int = LIMIT, whole: str = "findings.parquet") -> Shown:
+def findings(findings: Sequence[Finding], *, limit: int = LIMIT, whole: str = "findings.json") -> Shown:
     """What does not hold: by severity and money, then each one with who, how much, why and what to do."""
     if not findings:
         return page("Findings", sentence(f"{chip(Tone.GOOD, 'all good')} Every rule holds on both sides."))
@@ -400,6 +401,25 @@ _OUTCOME_WORDS = {
     Outcome.STOPPED: "Stopped before anything was written",
     Outcome.RUNNING: "Still running",
 }
+
+
+def note(text: str) -> None:
+    """Say one thing in the middle of a cell."""
+    display(banner("note", text))
+
+
+def opening(run: Run, company: str, settled: Sequence[str] = ()) -> Shown:
+    """The head of a run: for whom, how, and what earlier runs had left open.
+
+    Args:
+        run: as it was opened.
+        company: its name; hostile text.
+        settled: a sentence for each write of an earlier run whose outcome has now been found out.
+    """
+    tone = Tone.HOLD if run.apply else Tone.NOTE
+    title = f"{company}: this run writes to both sides" if run.apply else f"{company}: dry run, nothing will be written"
+    left_open = [f"Found out first: {shown_text(text)}" for text in settled]
+    return Shown(box(tone, title, [*left_open, _facts(run)]))
 
 
 def verdict(run: Run) -> Shown:

@@ -268,8 +268,8 @@ def _number_fault(number: str) -> str:
         return "has blanks in it; only the digits 0 to 9 are allowed"
     if all(character.isdigit() for character in odd):
         return f'has look-alike digits ("{"".join(odd)}"); only plain 0 to 9 are allowed'
-    shown = " ".join(repr(character)[1:-1] for character in odd if not character.isspace())
-    return f"has other characters than the digits 0 to 9: {shown}"
+    shown = ", ".join(f'"{character}"' for character in odd)
+    return f"has {shown} in it; only the digits 0 to 9 are allowed"
 
 
 def _number_remedy(highest: int | None, place: int) -> str:

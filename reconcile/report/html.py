@@ -71,7 +71,7 @@ class Tone(StrEnum):
 
 # Tints, so that the theme's own text colour stays readable on them; hues apart for colour-blind readers.
 _TINT = {Tone.GOOD: "0,158,115", Tone.STOP: "213,94,0", Tone.HOLD: "230,159,0", Tone.NOTE: "86,160,220"}
-_SIGN = {Tone.GOOD: "✓", Tone.STOP: "✗", Tone.HOLD: "‖", Tone.NOTE: "i"}
+_SIGN = {Tone.GOOD: "✓", Tone.STOP: "✗", Tone.HOLD: "!", Tone.NOTE: "i"}
 _LINE = "rgba(128,128,128,0.45)"
 _FAINT_LINE = "rgba(128,128,128,0.2)"
 _CELL = "padding:3px 10px;vertical-align:top;background:none;"
@@ -143,6 +143,12 @@ def page(title: str, *parts: str) -> Shown:
         '<div style="margin:4px 0 14px 0;text-align:left">'
         f'<div style="font-weight:bold;font-size:15px;margin:2px 0">{shown_text(title)}</div>{"".join(parts)}</div>'
     )
+
+
+def title_of(name: str) -> str:
+    """A column's name as a title; the sides by the names people know: ``paid_in_books`` is "Paid in QuickBooks"."""
+    words = name.replace("_", " ").replace("books", "QuickBooks").replace("billing", "ReliaBills")
+    return words[:1].upper() + words[1:]
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

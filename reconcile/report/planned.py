@@ -78,7 +78,7 @@ def _summary(plan: Plan) -> str:
     """Counts per step, one column for each action on each side that occurs."""
     kinds: list[tuple[Action, Side | None]] = [(action, side) for action in Action for side in (*Side, None)]
     found = {(operation.action, operation.side) for operation in plan.operations}
-    kinds = sorted((kind for kind in kinds if kind in found), key=lambda kind: (kind[1] is None, str(kind[1])))
+    kinds = sorted((kind for kind in kinds if kind in found), key=lambda kind: (*Side, None).index(kind[1]))
     columns = [Column("Step"), *(Column(_action_words(*kind), RIGHT) for kind in kinds)]
     rows = []
     for entity in Entity:
@@ -142,7 +142,7 @@ def _changed(write: Operation, labels: Labels) -> str:
             continue
         after = _value(write, field, write.payload[field.name], labels)
         if write.action is Action.CREATE:
-            if after != DASH:
+            if after != DASH and not (field.name == "void" and not write.payload[field.name]):
                 lines.append(f"{field.title}: {after}")
         else:
             before = _value(write, field, write.before.get(field.name), labels)
@@ -150,7 +150,7 @@ def _changed(write: Operation, labels: Labels) -> str:
     hidden = len(lines) - _FIELDS_SHOWN
     if hidden > 1:
         lines = [*lines[:_FIELDS_SHOWN], f"… and {hidden} more fields"]
-    return "<br>".join(lines) or DASH
+    return "".join(f"<div>{line}</div>" for line in lines) or DASH
 
 
 def _value(write: Operation, field: Field, value: Any, labels: Labels) -> str:

@@ -152,6 +152,7 @@ def ageing_plot(
             words = show(amount, currency) if amount else DASH
             axes.text(place, amount, words, ha="center", va="bottom", fontsize=8, color=_INK)
     axes.set_xticks(range(len(buckets)), buckets, fontsize=9, parse_math=False)
+    axes.set_xlabel("days overdue", fontsize=9, color=_INK)
     axes.set_yticks([])
     axes.margins(y=0.12)
     _plain_axes(axes)

@@ -32,6 +32,7 @@ from reconcile.report.html import (
     page,
     sentence,
     shown_text,
+    title_of,
 )
 from reconcile.report.tables import LIMIT, amount_cell, count_cell, money_text, table
 
@@ -94,8 +95,8 @@ def changes(comparisons: Comparisons) -> Shown:
     found = _each(comparisons)
     tallies = {one.entity: Counter(str(verdict) for verdict in one.changes["verdict"]) for one in found}
     verdicts = [verdict for verdict in Verdict if any(tallies[one.entity][verdict.value] for one in found)]
-    columns = [Column("Records"), *(Column(verdict.value, RIGHT) for verdict in verdicts)]
-    columns += [Column("quiet", RIGHT), Column("held", RIGHT), Column("money held", RIGHT)]
+    columns = [Column("Records"), *(Column(title_of(verdict.value), RIGHT) for verdict in verdicts)]
+    columns += [Column("Quiet", RIGHT), Column("Held", RIGHT), Column("Money held", RIGHT)]
     rows = []
     for one in found:
         held = one.changes[one.changes["held"].fillna(False).astype(bool)]
@@ -294,6 +295,8 @@ def step(result: StepResult, outcomes: pd.DataFrame | None = None, *, limit: int
     if outcomes is not None and len(outcomes):
         money = ["amount"] if "amount" in outcomes else []
         names = [str(name) for name in outcomes.columns if name != "currency" or not money]
+        if "status" in outcomes:  # what did not work stands first, so that a long list never hides it
+            outcomes = outcomes.sort_values("status", key=lambda status: status == "done", kind="stable")
         parts.append(table(outcomes, "What was done", names, money=money, limit=limit, whole=whole).html)
     return Shown("".join(parts))
 
@@ -443,7 +446,7 @@ def _steps(run: Run) -> str:
         else:
             words = f"{name}: {_STEP_WORDS[result.status]} ({_step_numbers(result)})"
             marks.append(chip(_STEP_TONES[result.status], words))
-    return " &nbsp; ".join(marks)
+    return f'<div style="line-height:2">{" &nbsp; ".join(marks)}</div>'
 
 
 def _facts(run: Run) -> str:

@@ -22,6 +22,7 @@ from reconcile.report.html import (
     page,
     sentence,
     shown_text,
+    title_of,
 )
 
 LIMIT = 50
@@ -96,7 +97,7 @@ def table(
 def _titles(frame: pd.DataFrame, columns: Mapping[str, str] | Sequence[str] | None) -> Mapping[str, str]:
     if isinstance(columns, Mapping):
         return columns
-    return {str(name): str(name).replace("_", " ") for name in (frame.columns if columns is None else columns)}
+    return {str(name): title_of(str(name)) for name in (frame.columns if columns is None else columns)}
 
 
 def _currencies(frame: pd.DataFrame, currency: str) -> list[str]:

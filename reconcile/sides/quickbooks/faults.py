@@ -22,7 +22,7 @@ class Fault:
     """One error of an answer.
 
     Attributes:
-        code: QuickBooks' code; the HTTP status where it gave none.
+        code: QuickBooks' code; ``HTTP 502`` where it gave none.
         message, detail: its own words. Hostile text.
         element: the field it complains about, empty when it names none. Hostile text.
         kind: ``ValidationFault``, ``SystemFault``, ``AuthenticationFault``, ..., empty when unknown.
@@ -194,7 +194,7 @@ def parse_faults(status: int, content_type: str, body: bytes) -> tuple[Fault, ..
         found = _from_json(text)
     elif text.startswith("<") and "html" not in content_type.lower() and "<html" not in text[:500].lower():
         found = _from_xml(text)
-    return found or (Fault(str(status), _status_words(status)),)
+    return found or (Fault(f"HTTP {status}", _status_words(status)),)
 
 
 def faults_in(content: object) -> tuple[Fault, ...]:

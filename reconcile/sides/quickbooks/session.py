@@ -153,6 +153,7 @@ class FaultedError(RefusedError):
         super().__init__(f"QuickBooks refused to be read. {explain_all(faults)}{_traced(trace)}")
         self.faults = faults
         self.trace = trace
+        self.code = faults[0].code if faults else ""
 
 
 class ThrottledError(UnreachableError):
@@ -224,6 +225,7 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
         on_wait: told before every wait.
         sleep: waits so many seconds.
         jitter: a number between 0 and 1, to keep many waiters from coming back at once.
+        largest: most bytes of one answer.
     """
 
     def __new__(cls, connection: QuickBooksConnection, *_: Any, **__: Any) -> Self:
@@ -246,6 +248,7 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
         on_wait: Waiting = unnoticed,
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = _RANDOM.random,
+        largest: int = LARGEST_ANSWER,
     ) -> None:
         self.connection = connection
         self.api_url_v3 = connection.api_url
@@ -258,6 +261,7 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
         self._on_wait = on_wait
         self._sleep = sleep
         self._jitter = jitter
+        self._largest = largest
         self._local = threading.local()
         self._authorization: _Authorization | None = None
 
@@ -459,7 +463,7 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
             body=body,
             auth=Bearer(token),
             timeouts=self._timeouts,
-            largest=LARGEST_ANSWER,
+            largest=self._largest,
         )
 
     def _connections(self) -> requests.Session:

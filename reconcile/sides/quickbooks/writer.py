@@ -117,7 +117,7 @@ class QuickBooksWriter(QuickBooksReader):
         except CannotWriteError as error:
             return _failed(write, str(error))
         except FaultedError as error:
-            return _failed(write, f"It was not sent: {error}", error.faults[0].code, error.trace)
+            return _failed(write, f"It was not sent: {error}", error.code, error.trace)
         except (NoConnectionError, ThrottledError, RefusedError) as error:
             raise _StoppedError(error, {write.request_id: _not_sent(write, error)}) from error
         except SideError as error:
@@ -197,8 +197,8 @@ class QuickBooksWriter(QuickBooksReader):
             return fields_of(entity, record, Lookups(home_currency=self.home_currency()))
         except (MalformedError, msgspec.ValidationError) as error:
             raise CannotWriteError(
-                f"The {entity.singular} could not be read from QuickBooks as it is now: {error}. Open it there and mend "
-                "that."
+                f"The {entity.singular} could not be read from QuickBooks as it is now: {error}. Open it there and "
+                "mend that."
             ) from error
 
     def _void(self, write: Write, name: str) -> _Request:
@@ -377,9 +377,7 @@ class QuickBooksWriter(QuickBooksReader):
             except CannotWriteError as error:
                 outcomes[write.request_id] = _failed(write, str(error))
             except FaultedError as error:
-                outcomes[write.request_id] = _failed(
-                    write, f"It was not sent: {error}", error.faults[0].code, error.trace
-                )
+                outcomes[write.request_id] = _failed(write, f"It was not sent: {error}", error.code, error.trace)
             except (NoConnectionError, ThrottledError, RefusedError) as error:
                 unsent = {each.request_id: _not_sent(each, error) for each in group}
                 raise _StoppedError(error, unsent) from error

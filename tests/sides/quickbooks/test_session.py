@@ -1,0 +1,490 @@
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler
+
+import pytest
+
+from reconcile.errors import ConfigurationError, RefusedError, UnreachableError
+from reconcile.sides.quickbooks import (
+    FaultedError,
+    Limiter,
+    Limits,
+    MemoryTokenStore,
+    Patience,
+    QuickBooksConnection,
+    ThrottledError,
+    Timeouts,
+    Tokens,
+)
+from reconcile.sides.quickbooks.transport import NoConnectionError
+from tests.sides.quickbooks.conftest import ACCESS, REFRESH, SECRET, Said, Server, World, said, tokens, world_of
+
+EXPIRED = said(
+    {
+        "warnings": None,
+        "fault": {
+            "error": [
+                {
+                    "message": "message=AuthenticationFailed; errorCode=003200; statusCode=401",
+                    "detail": f"Token expired: {ACCESS}",
+                    "code": "3200",
+                    "element": None,
+                }
+            ],
+            "type": "AUTHENTICATION",
+        },
+        "time": 1730024394085,
+    },
+    status=401,
+)
+THROTTLED = Said(
+    429,
+    b'<?xml version="1.0" encoding="UTF-8" standalone="yes"?><IntuitResponse time="2020-01-01T00:00:00-08:00" '
+    b'xmlns="http://schema.intuit.com/finance/v3"><Fault type="SERVICE"><Error code="3001"><Message>message=ThrottleEx'
+    b"ceeded; errorCode=003001; statusCode=429</Message><Detail>The request limit was reached.  Try again later"
+    b"</Detail></Error></Fault></IntuitResponse>",
+    "application/xml;charset=UTF-8",
+)
+DUPLICATE = said(
+    {
+        "Fault": {
+            "Error": [
+                {
+                    "Message": "Duplicate Name Exists Error",
+                    "Detail": "The name supplied already exists. : Id=58",
+                    "code": "6240",
+                    "element": "",
+                }
+            ],
+            "type": "ValidationFault",
+        },
+        "time": "2025-08-01T09:19:21.923-07:00",
+    },
+    status=400,
+)
+TROUBLE = Said(503, b"<html><body>Service Unavailable</body></html>", "text/html")
+INTERNAL = Said(500, b"<html><body>Internal Server Error</body></html>", "text/html")
+GOOD = said({"CompanyInfo": {"Id": "1", "CompanyName": "Craig's"}, "time": "2025-08-01T09:19:21.923-07:00"})
+
+
+def read(world: World) -> object:
+    return world.session.get(world.session.address("companyinfo", "1"))
+
+
+def write(world: World, request_id: str = "request-1") -> object:
+    return world.session.call(
+        "POST", world.session.address("customer"), body={"DisplayName": "Cool Cars"}, request_id=request_id
+    )
+
+
+def test_a_call_carries_token_minor_version_and_request_id_and_gives_back_intuits_trace(world: World) -> None:
+    world.server.script = [GOOD]
+
+    answer = write(world)
+
+    asked = world.server.asked[0]
+    assert asked.path == "/v3/company/4620816365/customer"
+    assert asked.query == {"minorversion": "75", "requestid": "request-1"}
+    assert asked.token == ACCESS
+    assert answer.trace == "1-5f0f-trace"
+
+
+def test_the_callers_parameters_stay_as_they_are(world: World) -> None:
+    world.server.script = [GOOD]
+    params = {"include": "void"}
+
+    world.session.post(world.session.address("payment"), {}, params=params, request_id="r")
+
+    assert params == {"include": "void"}
+
+
+def test_amounts_are_exact_from_the_first_byte(world: World) -> None:
+    world.server.script = [Said(body=b'{"Invoice": {"TotalAmt": 10.10}}')]
+
+    content = read(world)
+
+    assert str(content["Invoice"]["TotalAmt"]) == "10.10"
+
+
+def test_an_expired_token_is_renewed_once_saved_before_use_and_the_request_repeated(server: Server) -> None:
+    saved_when = []
+
+    class Store(MemoryTokenStore):
+        def save(self, tokens: Tokens) -> None:
+            saved_when.append(len(server.asked))
+            super().save(tokens)
+
+    world = world_of(server, store=Store(Tokens(ACCESS, REFRESH)))
+    server.script = [EXPIRED, GOOD]
+
+    assert read(world)["CompanyInfo"]["CompanyName"] == "Craig's"
+
+    assert [asked.token for asked in server.asked] == [ACCESS, "canary-access-1"]
+    assert saved_when == [1]
+    kept = world.store.load()
+    assert (kept.refresh_token, kept.previous_refresh_token) == ("canary-refresh-1", REFRESH)
+    assert kept.access_expires_at is not None
+    assert kept.refresh_expires_at is not None
+
+
+def test_a_token_refused_even_freshly_renewed_is_a_refusal_that_says_reconnect(world: World) -> None:
+    world.server.script = [EXPIRED, EXPIRED]
+
+    with pytest.raises(RefusedError, match="Connect this company to QuickBooks again") as caught:
+        read(world)
+
+    assert world.server.refreshes == 1
+    assert ACCESS not in str(caught.value)
+
+
+def test_many_threads_renew_the_token_once(server: Server) -> None:
+    world = world_of(server)
+    server.answer = lambda asked: EXPIRED if asked.token == ACCESS else GOOD
+
+    threads = [threading.Thread(target=read, args=(world,)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert server.refreshes == 1
+
+
+def test_a_renewal_that_was_lost_after_rotating_is_tried_once_with_the_previous_token(server: Server) -> None:
+    tried = []
+
+    def token_reply(form: dict[str, str]) -> Said:
+        tried.append(form["refresh_token"])
+        return tokens(7) if form["refresh_token"] == "older" else said({"error": "invalid_grant"}, status=400)
+
+    server.token_reply = token_reply
+    server.answer = lambda asked: GOOD if asked.token == "canary-access-7" else EXPIRED
+    world = world_of(server, store=MemoryTokenStore(Tokens(ACCESS, REFRESH, previous_refresh_token="older")))
+
+    read(world)
+
+    assert tried == [REFRESH, "older"]
+
+
+def test_a_revoked_connection_needs_reconnect_and_is_not_tried_on_and_on(world: World) -> None:
+    world.server.token_reply = lambda _: said(
+        {"error": "invalid_grant", "error_description": "Incorrect or invalid refresh token"}, status=400
+    )
+    world.server.script = [EXPIRED]
+
+    with pytest.raises(RefusedError, match="needs reconnect"):
+        read(world)
+
+    assert world.server.refreshes == 1
+
+
+def test_wrong_credentials_of_the_program_are_told_apart(world: World) -> None:
+    world.server.token_reply = lambda _: said({"error": "invalid_client"}, status=401)
+    world.server.script = [EXPIRED]
+
+    with pytest.raises(RefusedError, match="client id and secret"):
+        read(world)
+
+
+def test_a_token_for_another_company_is_refused_with_words(world: World) -> None:
+    fault = {"message": "message=ApplicationAuthorizationFailed; errorCode=003100; statusCode=403", "code": "3100"}
+    world.server.script = [said({"fault": {"error": [fault], "type": "SERVICE"}}, status=403)]
+
+    with pytest.raises(RefusedError, match="not for this QuickBooks company") as caught:
+        read(world)
+
+    assert "1-5f0f-trace" in str(caught.value)
+
+
+def test_throttling_in_xml_is_waited_out_with_the_same_request_id_and_seen(world: World) -> None:
+    world.server.script = [THROTTLED, GOOD]
+
+    write(world)
+
+    assert [asked.query["requestid"] for asked in world.server.asked] == ["request-1", "request-1"]
+    assert world.waits == [("QuickBooks asks for fewer requests", 60.0)]
+
+
+def test_a_wait_that_quickbooks_names_is_kept(world: World) -> None:
+    world.server.script = [Said(429, b"", headers={"Retry_After": "7"}), GOOD]
+
+    read(world)
+
+    assert world.waits == [("QuickBooks asks for fewer requests", 7.0)]
+
+
+def test_throttling_without_end_gives_up_and_says_nothing_was_done(world: World) -> None:
+    world.server.answer = lambda _: THROTTLED
+
+    with pytest.raises(ThrottledError, match="fewer requests 3 times"):
+        write(world)
+
+    assert len(world.server.asked) == 3
+
+
+def test_a_server_in_trouble_is_asked_again_with_growing_waits_and_the_same_request_id(world: World) -> None:
+    world.server.script = [TROUBLE, TROUBLE, GOOD]
+
+    write(world)
+
+    assert {asked.query["requestid"] for asked in world.server.asked} == {"request-1"}
+    assert [seconds for _, seconds in world.waits] == [0.5, 1.0]
+
+
+def test_an_internal_error_is_asked_again_once(world: World) -> None:
+    world.server.answer = lambda _: INTERNAL
+
+    with pytest.raises(UnreachableError, match="status 500"):
+        write(world)
+
+    assert len(world.server.asked) == 2
+
+
+def test_a_refusal_after_a_lost_answer_is_doubtful(world: World) -> None:
+    world.server.script = [TROUBLE, DUPLICATE]
+
+    assert write(world).doubtful
+
+
+def test_a_refused_token_after_a_lost_answer_is_no_refusal_of_the_write(world: World) -> None:
+    world.server.script = [TROUBLE, EXPIRED, EXPIRED]
+
+    with pytest.raises(UnreachableError, match="lost an answer"):
+        write(world)
+
+
+def test_a_fault_is_a_value_with_code_and_detail(world: World) -> None:
+    world.server.script = [DUPLICATE]
+
+    (fault,) = write(world).faults
+
+    assert (fault.code, fault.detail) == ("6240", "The name supplied already exists. : Id=58")
+
+
+def test_a_fault_inside_a_good_status_is_a_fault(world: World) -> None:
+    world.server.script = [Said(200, DUPLICATE.body)]
+
+    assert write(world).faults[0].code == "6240"
+
+
+def test_the_word_fault_in_a_memo_is_no_fault(world: World) -> None:
+    world.server.script = [said({"Invoice": {"Id": "1", "PrivateNote": '"Fault" of the driver'}})]
+
+    assert write(world).faults == ()
+
+
+def test_a_refused_reading_is_an_error_with_quickbooks_words(world: World) -> None:
+    world.server.script = [
+        said({"Fault": {"Error": [{"Message": "Invalid query", "Detail": "no property", "code": "4001"}]}}, status=400)
+    ]
+
+    with pytest.raises(FaultedError, match="no property"):
+        read(world)
+
+
+def test_an_operation_quickbooks_does_not_offer_is_a_fault_and_not_asked_again(world: World) -> None:
+    fault = {"Message": "Unsupported Operation", "Detail": "Operation x is not supported.", "code": "500"}
+    world.server.script = [said({"Fault": {"Error": [fault], "type": "ValidationFault"}}, status=500)]
+
+    assert write(world).faults[0].code == "500"
+    assert len(world.server.asked) == 1
+
+
+@pytest.mark.parametrize("body", [b'{"Customer": {"Id": "5"', b"", b'{"Customer": NaN}'])
+def test_a_cut_off_answer_to_a_write_is_unknown_and_not_repeated(world: World, body: bytes) -> None:
+    world.server.script = [Said(200, body), GOOD]
+
+    with pytest.raises(UnreachableError, match="cut off"):
+        write(world)
+
+    assert len(world.server.asked) == 1
+
+
+def test_a_cut_off_answer_to_a_reading_is_read_again(world: World) -> None:
+    world.server.script = [Said(200, b'{"CompanyInfo": {'), GOOD]
+
+    assert read(world)["CompanyInfo"]["Id"] == "1"
+
+
+def test_a_sign_in_page_of_the_network_is_named_as_such(world: World) -> None:
+    world.server.answer = lambda _: Said(200, b"<html>Welcome to the hotel</html>", "text/html")
+
+    with pytest.raises(UnreachableError, match="web page in its place"):
+        write(world)
+
+
+def test_a_redirect_is_not_followed_with_our_token(world: World) -> None:
+    world.server.script = [Said(302, b"", headers={"Location": "/elsewhere"})]
+
+    with pytest.raises(UnreachableError, match="send us elsewhere"):
+        read(world)
+
+    assert len(world.server.asked) == 1
+
+
+def silent(handler: BaseHTTPRequestHandler) -> None:
+    time.sleep(1.0)
+
+
+def trickle(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    try:
+        for _ in range(20):
+            handler.wfile.write(b" ")
+            handler.wfile.flush()
+            time.sleep(0.1)
+    except OSError:
+        return
+
+
+def trickle_from_the_first_byte(handler: BaseHTTPRequestHandler) -> None:
+    try:
+        for letter in "HTTP/1.1 200 OK ":
+            handler.wfile.write(letter.encode())
+            handler.wfile.flush()
+            time.sleep(0.1)
+    except OSError:
+        return
+
+
+def reset(handler: BaseHTTPRequestHandler) -> None:
+    handler.connection.shutdown(socket.SHUT_RDWR)
+
+
+def short(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    handler.wfile.write(b'{"Customer": {}}')
+
+
+def endless(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.end_headers()
+    try:
+        for _ in range(10_000):
+            handler.wfile.write(b" " * 100_000)
+    except OSError:
+        return
+
+
+def test_a_silent_server_is_a_time_out(server: Server) -> None:
+    world = world_of(server, timeouts=Timeouts(connect=1, read=0.2, total=5))
+    server.script = [Said(raw=silent)]
+
+    with pytest.raises(UnreachableError, match="time-out"):
+        write(world)
+
+
+@pytest.mark.parametrize("drip", [trickle, trickle_from_the_first_byte])
+def test_an_answer_that_trickles_is_ended_by_the_deadline_of_the_whole(server: Server, drip: object) -> None:
+    world = world_of(server, timeouts=Timeouts(connect=1, read=1, total=0.4))
+    server.script = [Said(raw=drip)]
+
+    with pytest.raises(UnreachableError, match="did not finish its answer"):
+        write(world)
+
+
+@pytest.mark.parametrize("fault", [reset, short])
+def test_a_connection_that_breaks_off_says_so(server: Server, fault: object) -> None:
+    world = world_of(server)
+    server.script = [Said(raw=fault)]
+
+    with pytest.raises(UnreachableError, match="broke off"):
+        write(world)
+
+
+def test_an_answer_without_measure_is_not_read_on(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = world_of(server, largest=1 << 20)
+    server.script = [Said(raw=endless)]
+
+    with pytest.raises(UnreachableError, match="larger than 1 MB"):
+        write(world)
+
+
+def elsewhere(server: Server, base_url: str) -> World:
+    world = world_of(server, patience=Patience(retries=0))
+    connection = QuickBooksConnection(base_url, f"{server.address}/discovery", "1", "client", SECRET)
+    return World(server, type(world.session)(connection, world.store, patience=Patience(retries=0)), [], world.store)
+
+
+def test_name_refusal_and_tls_have_different_words(server: Server) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        closed = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        words = {}
+        for base_url in ("https://quickbooks.invalid", closed, server.address.replace("http:", "https:")):
+            with pytest.raises(NoConnectionError) as caught:
+                read(elsewhere(server, base_url))
+            words[base_url] = str(caught.value)
+
+    dns, refused, tls = words.values()
+    assert "could not be found (DNS)" in dns
+    assert "refused" in refused
+    assert "TLS" in tls
+
+
+def test_plain_http_to_another_machine_is_refused_before_anything_is_sent() -> None:
+    with pytest.raises(ConfigurationError, match="unencrypted"):
+        QuickBooksConnection("http://quickbooks.example", "https://x.example/d", "1", "client", SECRET)
+
+
+@pytest.mark.parametrize("address", ["", "ftp://127.0.0.1", "quickbooks.api.intuit.com"])
+def test_an_address_that_is_none_is_refused(address: str) -> None:
+    with pytest.raises(ConfigurationError, match="http"):
+        QuickBooksConnection(address, "https://x.example/d", "1", "client", SECRET)
+
+
+def test_no_secret_stands_in_a_representation_or_an_error(world: World) -> None:
+    leaky = {"Message": f"bad {ACCESS}", "Detail": f"{SECRET} {REFRESH}", "code": "2010"}
+    world.server.script = [said({"Fault": {"Error": [leaky], "type": "ValidationFault"}}, status=400)]
+    with pytest.raises(FaultedError) as caught:
+        read(world)
+
+    shown = f"{caught.value} {world.session!r} {world.session.connection!r} {world.store.load()!r}"
+
+    assert not [secret for secret in (ACCESS, REFRESH, SECRET) if secret in shown]
+
+
+def test_the_limiter_holds_over_any_second_and_minute_and_counts_batches_apart() -> None:
+    now = [0.0]
+    granted: list[float] = []
+    limiter = Limiter(
+        Limits(per_second=3, per_minute=10, batches_per_minute=2),
+        clock=lambda: now[0],
+        sleep=lambda seconds: now.__setitem__(0, now[0] + seconds),
+    )
+
+    for _ in range(25):
+        limiter.take()
+        granted.append(now[0])
+
+    assert all(sum(moment <= other < moment + 1 for other in granted) <= 3 for moment in granted)
+    assert all(sum(moment <= other < moment + 60 for other in granted) <= 10 for moment in granted)
+
+    now[0] += 1000
+    started = now[0]
+    for _ in range(3):
+        limiter.take(batch=True)
+    assert now[0] == started + 60
+
+
+def test_a_limit_met_is_said_when_the_wait_is_long(server: Server) -> None:
+    now = [0.0]
+    limiter = Limiter(
+        Limits(per_minute=1), clock=lambda: now[0], sleep=lambda seconds: now.__setitem__(0, now[0] + seconds)
+    )
+    world = world_of(server, limiter=limiter)
+    server.answer = lambda _: GOOD
+
+    read(world)
+    read(world)
+
+    assert world.waits == [("staying within QuickBooks' limit of calls", 60.0)]
+
+
+def test_every_part_of_an_address_is_quoted(world: World) -> None:
+    assert world.session.address("invoice", "../5?x=1").endswith("/invoice/..%2F5%3Fx%3D1")

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from reconcile.errors import ConfigurationError, UnreachableError
 from reconcile.sandbox.billing.schema import Base, BillingSession, Settings
@@ -46,6 +46,29 @@ def open_database(path_or_url: str) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _configure_sqlite)
         event.listen(engine, "begin", _begin_immediately)
+    return engine
+
+
+def open_existing(path_or_url: str) -> Engine:
+    """An engine on a database that was made before.
+
+    Raises:
+        ConfigurationError: the address cannot be read, or there is no ReliaBills database.
+        UnreachableError: the database server does not answer, or refuses.
+    """
+    engine = open_database(path_or_url)
+    file = engine.url.database if engine.dialect.name == "sqlite" else None
+    if file is not None and not Path(file).is_file():
+        raise ConfigurationError(
+            f"There is no ReliaBills database at {file}. Make one with: reconcile sandbox billing."
+        )
+    try:
+        with engine.connect() as connection:
+            tables = inspect(connection).get_table_names()
+    except DBAPIError as error:
+        raise UnreachableError("The ReliaBills database does not answer, refuses, or is no database.") from error
+    if missing := sorted(set(Base.metadata.tables) - set(tables)):
+        raise ConfigurationError(f"That is not a ReliaBills database: the tables {', '.join(missing)} are missing.")
     return engine
 
 

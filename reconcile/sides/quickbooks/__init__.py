@@ -73,11 +73,12 @@ from reconcile.sides.quickbooks.session import (
     QuickBooksSession,
     ThrottledError,
 )
-from reconcile.sides.quickbooks.tokens import MemoryTokenStore, Tokens, TokenStore
-from reconcile.sides.quickbooks.transport import Timeouts
+from reconcile.sides.quickbooks.tokens import MemoryTokenStore, Tokens, TokenStore, VaultTokenStore
+from reconcile.sides.quickbooks.transport import Bounds
 from reconcile.sides.quickbooks.writer import QuickBooksWriter
 
 __all__ = [
+    "Bounds",
     "FaultedError",
     "Limiter",
     "Limits",
@@ -88,7 +89,7 @@ __all__ = [
     "QuickBooksSession",
     "QuickBooksWriter",
     "ThrottledError",
-    "Timeouts",
     "TokenStore",
     "Tokens",
+    "VaultTokenStore",
 ]

@@ -134,6 +134,6 @@ def _in_words(said: str) -> str:
     names |= {"float": "a number", "array": "a list", "object": "an object"}
     text, _, place = said.partition(" - at ")
     for technical, plain in names.items():
-        text = text.replace(f"`{technical}`", plain)
+        text = text.replace(f"`{technical}`", plain).replace(f"`{technical} | null`", plain)
     where = place.strip("`").removeprefix("$.").removeprefix("$")
-    return f"{where or 'the record'}: {text.replace(' | nothing', '')}"
+    return f"{where or 'the record'}: {text}"

@@ -38,16 +38,15 @@ from reconcile.sides.quickbooks.limiter import Limiter, Waiting, shared_limiter,
 from reconcile.sides.quickbooks.tokens import Tokens, TokenStore
 from reconcile.sides.quickbooks.transport import (
     Bearer,
+    Bounds,
     Deadline,
     NoConnectionError,
     Reply,
-    Timeouts,
     checked_address,
     exchange,
     prepare,
 )
 
-LARGEST_ANSWER = 256 * 2**20
 _OK = range(200, 300)
 _REDIRECT = range(300, 400)
 _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER_ERROR = 401, 403, 429, 500
@@ -112,7 +111,7 @@ class Patience:
     throttle_wait: float = 60.0
 
 
-DEFAULT_TIMEOUTS = Timeouts()
+DEFAULT_BOUNDS = Bounds()
 DEFAULT_PATIENCE = Patience()
 _RANDOM = SystemRandom()
 
@@ -191,8 +190,8 @@ class _Authorization(AuthClient):  # type: ignore[misc]  # intuit-oauth is untyp
 
     _prepared = False
 
-    def __init__(self, connection: QuickBooksConnection, timeouts: Timeouts) -> None:
-        self._timeouts = timeouts
+    def __init__(self, connection: QuickBooksConnection, bounds: Bounds) -> None:
+        self._bounds = bounds
         self._address = connection.discovery_url
         super().__init__(
             client_id=connection.client_id,
@@ -207,9 +206,9 @@ class _Authorization(AuthClient):  # type: ignore[misc]  # intuit-oauth is untyp
         if not self._prepared:
             prepare(self, self._address)
             self._prepared = True
-        kwargs["timeout"] = (self._timeouts.connect, self._timeouts.read)
+        kwargs["timeout"] = (self._bounds.connect, self._bounds.read)
         kwargs["allow_redirects"] = False
-        with Deadline(self._timeouts.total):
+        with Deadline(self._bounds.total):
             return cast("requests.Response", super().request(method, url, **kwargs))
 
 
@@ -220,12 +219,11 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
         connection: where and as whom.
         tokens: where the tokens are kept.
         limiter: how often we may call; by default the one of this process for the company.
-        timeouts: of each exchange.
+        bounds: what each exchange may take.
         patience: how long to put up with refusals and failures.
         on_wait: told before every wait.
         sleep: waits so many seconds.
         jitter: a number between 0 and 1, to keep many waiters from coming back at once.
-        largest: most bytes of one answer.
     """
 
     def __new__(cls, connection: QuickBooksConnection, *_: Any, **__: Any) -> Self:
@@ -243,12 +241,11 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
         tokens: TokenStore,
         *,
         limiter: Limiter | None = None,
-        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        bounds: Bounds = DEFAULT_BOUNDS,
         patience: Patience = DEFAULT_PATIENCE,
         on_wait: Waiting = unnoticed,
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = _RANDOM.random,
-        largest: int = LARGEST_ANSWER,
     ) -> None:
         self.connection = connection
         self.api_url_v3 = connection.api_url
@@ -256,12 +253,11 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
         self.calls = 0
         self._tokens = tokens
         self._limiter = limiter or shared_limiter(connection.base_url, connection.realm_id)
-        self._timeouts = timeouts
+        self._bounds = bounds
         self._patience = patience
         self._on_wait = on_wait
         self._sleep = sleep
         self._jitter = jitter
-        self._largest = largest
         self._local = threading.local()
         self._authorization: _Authorization | None = None
 
@@ -462,8 +458,7 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
             params=params,
             body=body,
             auth=Bearer(token),
-            timeouts=self._timeouts,
-            largest=self._largest,
+            bounds=self._bounds,
         )
 
     def _connections(self) -> requests.Session:
@@ -505,7 +500,7 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
             return None
         try:
             if self._authorization is None:
-                self._authorization = _Authorization(self.connection, self._timeouts)
+                self._authorization = _Authorization(self.connection, self._bounds)
             client = self._authorization
             client.refresh(refresh_token=refresh_token)
         except AuthClientError as error:
@@ -573,13 +568,13 @@ def _after(now: datetime, seconds: Any) -> datetime | None:
 
 __all__ = [
     "Answer",
+    "Bounds",
     "FaultedError",
     "NoConnectionError",
     "Patience",
     "QuickBooksConnection",
     "QuickBooksSession",
     "ThrottledError",
-    "Timeouts",
     "exact_json",
     "server_time",
 ]

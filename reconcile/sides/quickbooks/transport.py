@@ -29,15 +29,20 @@ _SCHEMES = ("http", "https")
 
 
 @dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds: to connect, between two pieces of an answer, and for the whole exchange.
+class Bounds:
+    """What one exchange may take. Intuit cuts requests off at 120 seconds (API file 1.3); we wait a little longer.
 
-    Intuit cuts requests off at 120 seconds (API file 1.3), so we wait a little longer than that.
+    Attributes:
+        connect: seconds to connect.
+        read: seconds between two pieces of an answer.
+        total: seconds for the whole exchange.
+        largest: most bytes of an answer, unpacked.
     """
 
     connect: float = 10.0
     read: float = 125.0
     total: float = 150.0
+    largest: int = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +196,7 @@ def prepare(session: requests.Session, address: str) -> None:
         session.trust_env = False
 
 
-def exchange(  # noqa: PLR0913 - the parts of one HTTP request
+def exchange(
     session: requests.Session,
     method: str,
     url: str,
@@ -200,16 +205,15 @@ def exchange(  # noqa: PLR0913 - the parts of one HTTP request
     params: Mapping[str, str],
     body: bytes,
     auth: AuthBase | None,
-    timeouts: Timeouts,
-    largest: int,
+    bounds: Bounds,
 ) -> Reply:
     """One request and its whole answer. Redirects are not followed: a token goes to no other host.
 
     Raises:
         NoConnectionError: name, network or TLS; the request did not leave.
-        UnreachableError: it may have arrived, but no complete answer came; or the answer is larger than ``largest``.
+        UnreachableError: it may have arrived, but no complete answer came; or the answer is too large.
     """
-    with Deadline(timeouts.total) as deadline:
+    with Deadline(bounds.total) as deadline:
         try:
             with session.request(
                 method,
@@ -218,27 +222,27 @@ def exchange(  # noqa: PLR0913 - the parts of one HTTP request
                 params=dict(params),
                 data=body,
                 auth=auth,
-                timeout=(timeouts.connect, timeouts.read),
+                timeout=(bounds.connect, bounds.read),
                 allow_redirects=False,
                 stream=True,
             ) as response:
                 pieces = bytearray()
                 for piece in response.iter_content(_CHUNK):
                     pieces += piece
-                    if len(pieces) > largest:
+                    if len(pieces) > bounds.largest:
                         raise UnreachableError(
-                            f"QuickBooks sent an answer larger than {largest // 2**20} MB, which was not read on. "
-                            "Try again; if it stays, report it."
+                            f"QuickBooks sent an answer larger than {bounds.largest // 2**20} MB, which was not read "
+                            "on. Try again; if it stays, report it."
                         )
         except (requests.RequestException, OSError) as error:
             if deadline.expired:
                 raise UnreachableError(
-                    f"QuickBooks did not finish its answer within {timeouts.total:g} seconds. Try again later."
+                    f"QuickBooks did not finish its answer within {bounds.total:g} seconds. Try again later."
                 ) from error
-            raise _in_words(error, timeouts, urlsplit(url).hostname or "") from error
+            raise _in_words(error, bounds, urlsplit(url).hostname or "") from error
         if deadline.expired:
             raise UnreachableError(
-                f"QuickBooks did not finish its answer within {timeouts.total:g} seconds. Try again later."
+                f"QuickBooks did not finish its answer within {bounds.total:g} seconds. Try again later."
             )
         return Reply(response.status_code, response.headers, bytes(pieces))
 
@@ -254,7 +258,7 @@ def _causes(error: BaseException) -> list[BaseException]:
     return chain
 
 
-def _in_words(error: Exception, timeouts: Timeouts, host: str) -> UnreachableError:
+def _in_words(error: Exception, bounds: Bounds, host: str) -> UnreachableError:
     chain = _causes(error)
 
     def among(*kinds: type[BaseException]) -> bool:
@@ -278,7 +282,7 @@ def _in_words(error: Exception, timeouts: Timeouts, host: str) -> UnreachableErr
         ),
         (
             isinstance(error, requests.exceptions.ConnectTimeout),
-            f"QuickBooks ({host}) did not accept a connection within {timeouts.connect:g} seconds. Try again later.",
+            f"QuickBooks ({host}) did not accept a connection within {bounds.connect:g} seconds. Try again later.",
         ),
         (
             among(NewConnectionError),
@@ -293,6 +297,6 @@ def _in_words(error: Exception, timeouts: Timeouts, host: str) -> UnreachableErr
             return NoConnectionError(sentence)
     if isinstance(error, requests.exceptions.Timeout) or among(TimeoutError):
         return UnreachableError(
-            f"QuickBooks did not answer within {timeouts.read:g} seconds (time-out). Try again later."
+            f"QuickBooks did not answer within {bounds.read:g} seconds (time-out). Try again later."
         )
     return UnreachableError("The connection to QuickBooks broke off before the answer was complete. Try again later.")

@@ -12,13 +12,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from reconcile.sides.quickbooks import (
+    Bounds,
     Limiter,
     Limits,
     MemoryTokenStore,
     Patience,
     QuickBooksConnection,
     QuickBooksSession,
-    Timeouts,
     Tokens,
 )
 
@@ -156,7 +156,7 @@ def world_of(server: Server, **settings: Any) -> World:
         store,
         **{
             "limiter": Limiter(UNHURRIED),
-            "timeouts": Timeouts(connect=2, read=2, total=4),
+            "bounds": Bounds(connect=2, read=2, total=4),
             "patience": Patience(retries=2, throttle_waits=2),
             "on_wait": lambda reason, seconds: waits.append((reason, seconds)),
             "sleep": lambda _: None,

@@ -7,6 +7,7 @@ import pytest
 
 from reconcile.errors import ConfigurationError, RefusedError, UnreachableError
 from reconcile.sides.quickbooks import (
+    Bounds,
     FaultedError,
     Limiter,
     Limits,
@@ -14,7 +15,6 @@ from reconcile.sides.quickbooks import (
     Patience,
     QuickBooksConnection,
     ThrottledError,
-    Timeouts,
     Tokens,
 )
 from reconcile.sides.quickbooks.transport import NoConnectionError
@@ -372,7 +372,7 @@ def endless(handler: BaseHTTPRequestHandler) -> None:
 
 
 def test_a_silent_server_is_a_time_out(server: Server) -> None:
-    world = world_of(server, timeouts=Timeouts(connect=1, read=0.2, total=5))
+    world = world_of(server, bounds=Bounds(connect=1, read=0.2, total=5))
     server.script = [Said(raw=silent)]
 
     with pytest.raises(UnreachableError, match="time-out"):
@@ -381,7 +381,7 @@ def test_a_silent_server_is_a_time_out(server: Server) -> None:
 
 @pytest.mark.parametrize("drip", [trickle, trickle_from_the_first_byte])
 def test_an_answer_that_trickles_is_ended_by_the_deadline_of_the_whole(server: Server, drip: object) -> None:
-    world = world_of(server, timeouts=Timeouts(connect=1, read=1, total=0.4))
+    world = world_of(server, bounds=Bounds(connect=1, read=1, total=0.4))
     server.script = [Said(raw=drip)]
 
     with pytest.raises(UnreachableError, match="did not finish its answer"):
@@ -397,8 +397,8 @@ def test_a_connection_that_breaks_off_says_so(server: Server, fault: object) -> 
         write(world)
 
 
-def test_an_answer_without_measure_is_not_read_on(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = world_of(server, largest=1 << 20)
+def test_an_answer_without_measure_is_not_read_on(server: Server) -> None:
+    world = world_of(server, bounds=Bounds(largest=1 << 20))
     server.script = [Said(raw=endless)]
 
     with pytest.raises(UnreachableError, match="larger than 1 MB"):

@@ -6,12 +6,14 @@ APPLICATION = (
     b'{"Fault":{"Error":[{"Message":"M1","Detail":"D1","code":"6070","element":"Line.Amount"},'
     b'{"Message":"M2","code":"2020"}],"type":"ValidationFault"},"time":"2025-08-01T09:19:21.923-07:00"}'
 )
-GATEWAY = b'{"warnings":null,"fault":{"error":[{"message":"m","detail":null,"code":"003200","element":null}],'
+GATEWAY = (
+    b'{"warnings":null,"fault":{"error":[{"message":"m","detail":null,"code":"003200","element":null}],'
     b'"type":"AUTHENTICATION"}}'
+)
 XML = (
-    b'<?xml version="1.0"?><IntuitResponse xmlns="http://schema.intuit.com/finance/v3">'
-    b'<Fault type="AuthenticationFault"><Error code="100" element="e"><Message>General Authentication Error</Message><Detail>SRV-110</Detail>'
-    b"</Error></Fault></IntuitResponse>"
+    b'<?xml version="1.0"?><IntuitResponse xmlns="http://schema.intuit.com/finance/v3"><Fault type='
+    b'"AuthenticationFault"><Error code="100" element="e"><Message>General Authentication Error</Message>'
+    b"<Detail>SRV-110</Detail></Error></Fault></IntuitResponse>"
 )
 
 

@@ -6,16 +6,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
 from reconcile.errors import StepFailedError
 from reconcile.model.entities import Entity
 from reconcile.model.journal import AgreementUpdate
-from reconcile.state.database import chunks, upserting
+from reconcile.state.database import upserting
 from reconcile.state.schema import BaseRow, LinkRow
 from reconcile.state.texts import json_text
+
+_MANY = 1_000  # from here on one pass over all live links is quicker than asking for each by its ids
 
 
 @dataclass(slots=True)
@@ -28,13 +29,13 @@ class _Agreed:
     billing_id: str
     books_version: str | None
     billing_version: str | None
-    fields: dict[str, Any]
+    fields: str
     unsettled: str | None
 
     def fold(self, news: AgreementUpdate) -> None:
         self.books_version = news.books_version if news.books_version is not None else self.books_version
         self.billing_version = news.billing_version if news.billing_version is not None else self.billing_version
-        self.fields |= news.fields
+        self.fields = json_text(json.loads(self.fields) | news.fields)
         self.unsettled = ",".join(news.unsettled) or None
 
 
@@ -62,7 +63,7 @@ def agree(connection: Connection, company: str, run_id: str, updates: Sequence[A
                 "link_id": agreed.link_id,
                 "books_version": agreed.books_version,
                 "billing_version": agreed.billing_version,
-                "fields": json_text(agreed.fields),
+                "fields": agreed.fields,
                 "unsettled": agreed.unsettled,
                 "agreed_at": now,
                 "run_id": run_id,
@@ -99,46 +100,40 @@ def end_link(
 
 
 def _live(connection: Connection, company: str, entity: Entity, updates: Sequence[AgreementUpdate]) -> list[_Agreed]:
-    """The live links, with their bases, that have one of these ids on one of the sides."""
-    found: dict[int, _Agreed] = {}
-    for column, ids in (
-        (LinkRow.books_id, {news.books_id for news in updates}),
-        (LinkRow.billing_id, {news.billing_id for news in updates}),
-    ):
-        for some in chunks(ids):
-            rows = connection.execute(
-                select(
-                    LinkRow.id,
-                    LinkRow.books_id,
-                    LinkRow.billing_id,
-                    BaseRow.books_version,
-                    BaseRow.billing_version,
-                    BaseRow.fields,
-                    BaseRow.unsettled,
-                )
-                .join(BaseRow, BaseRow.link_id == LinkRow.id)
-                .where(
-                    LinkRow.company == company,
-                    LinkRow.entity == entity.value,
-                    LinkRow.ended_at.is_(None),
-                    column.in_(some),
-                )
-            )
-            found |= {
-                row.id: _Agreed(
-                    link_id=row.id,
-                    entity=entity,
-                    books_id=row.books_id,
-                    billing_id=row.billing_id,
-                    books_version=row.books_version,
-                    billing_version=row.billing_version,
-                    fields=json.loads(row.fields),
-                    unsettled=row.unsettled,
-                )
-                for row in rows
-                if row.id not in found
-            }
-    return list(found.values())
+    """The live links, with their bases, that have one of these ids on one of the sides (all of them when many do)."""
+    query = (
+        select(
+            LinkRow.id,
+            LinkRow.books_id,
+            LinkRow.billing_id,
+            BaseRow.books_version,
+            BaseRow.billing_version,
+            BaseRow.fields,
+            BaseRow.unsettled,
+        )
+        .join(BaseRow, BaseRow.link_id == LinkRow.id)
+        .where(LinkRow.company == company, LinkRow.entity == entity.value, LinkRow.ended_at.is_(None))
+    )
+    queries = [query]
+    if len(updates) <= _MANY:
+        queries = [
+            query.where(LinkRow.books_id.in_({news.books_id for news in updates})),
+            query.where(LinkRow.billing_id.in_({news.billing_id for news in updates})),
+        ]
+    rows = {row.id: row for asked in queries for row in connection.execute(asked)}
+    return [
+        _Agreed(
+            link_id=row.id,
+            entity=entity,
+            books_id=row.books_id,
+            billing_id=row.billing_id,
+            books_version=row.books_version,
+            billing_version=row.billing_version,
+            fields=row.fields,
+            unsettled=row.unsettled,
+        )
+        for row in rows.values()
+    ]
 
 
 def _folded(entity: Entity, updates: Sequence[AgreementUpdate], live: Sequence[_Agreed]) -> list[_Agreed]:
@@ -155,7 +150,7 @@ def _folded(entity: Entity, updates: Sequence[AgreementUpdate], live: Sequence[_
                 "record has one counterpart. End that link first if it is wrong."
             )
         if agreed is None:
-            agreed = _Agreed(None, entity, news.books_id, news.billing_id, None, None, {}, None)
+            agreed = _Agreed(None, entity, news.books_id, news.billing_id, None, None, "{}", None)
             by_books[news.books_id] = by_billing[news.billing_id] = agreed
         agreed.fold(news)
         touched[news.books_id] = agreed

@@ -51,7 +51,7 @@ EXTRACT_COLUMNS = {
 }
 
 _DEFINITE = frozenset({EntryStatus.DONE, EntryStatus.FAILED, EntryStatus.STALE})
-_OPEN = frozenset(status for status in EntryStatus if status.open)
+_OPEN = [status.value for status in EntryStatus if status.open]
 
 
 @dataclass(frozen=True, slots=True)

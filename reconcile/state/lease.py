@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Connection, CursorResult, Engine, func, insert, literal_column, select, update
+from sqlalchemy import Connection, CursorResult, Engine, func, literal_column, select, update
 
 from reconcile.errors import LeaseError
 from reconcile.state.companies import remember_company
-from reconcile.state.database import writing
+from reconcile.state.database import upserting, writing
 from reconcile.state.schema import LeaseRow
 
 
@@ -19,6 +19,7 @@ class Lease:
     """The right to write for one company, until somebody else takes it over.
 
     Attributes:
+        engine: the state it is kept in.
         company: company key.
         holder: who holds it, for the person who is refused (``host:pid`` or a name).
         run_id: the run it is held for.
@@ -59,7 +60,7 @@ class Lease:
         )
         if cast("CursorResult[Any]", result).rowcount != 1:
             current = _current(connection, self.company)
-            who = "it was released" if current is None or not current.holder else _story(current)
+            who = _story(current) if current.holder else "it was released"
             raise LeaseError(
                 f"Run {self.run_id} no longer holds {self.company!r}: {who}. It writes nothing more; start a new run."
             )
@@ -87,36 +88,22 @@ def acquire(engine: Engine, company: str, holder: str, run_id: str, ttl: timedel
         remember_company(connection, company)
         current = _current(connection, company)
         now = _clock(connection)
-        if current is not None and current.holder and current.expires_at > now:
+        if current.holder and current.expires_at > now:
             raise LeaseError(
                 f"{company!r} is busy: {_story(current)}. Wait until it has ended; if its process is dead, the company "
                 f"is free again at {current.expires_at:%Y-%m-%d %H:%M:%S} UTC."
             )
-        fence = 1 if current is None else current.fence + 1
-        values: dict[str, Any] = {
-            "holder": holder,
-            "run_id": run_id,
-            "fence": fence,
-            "acquired_at": now,
-            "expires_at": now + ttl,
-        }
-        if current is None:
-            connection.execute(insert(LeaseRow).values(company=company, **values))
-        else:
-            connection.execute(update(LeaseRow).where(LeaseRow.company == company).values(**values))
+        fence = current.fence + 1
+        connection.execute(
+            update(LeaseRow)
+            .where(LeaseRow.company == company)
+            .values(holder=holder, run_id=run_id, fence=fence, acquired_at=now, expires_at=now + ttl)
+        )
     return Lease(engine, company, holder, run_id, fence, ttl)
 
 
 def release_run(engine: Engine, run_id: str) -> None:
     """Let go of whatever is still held for a run whose process has ended; does nothing when nothing is."""
-    with writing(engine) as connection:
-        connection.execute(
-            update(LeaseRow).where(LeaseRow.run_id == run_id).values(holder="", expires_at=_clock(connection))
-        )
-
-
-def release_run(engine: Engine, run_id: str) -> None:
-    """Let go of what a run still holds, after its process is known to have ended."""
     with writing(engine) as connection:
         connection.execute(
             update(LeaseRow).where(LeaseRow.run_id == run_id).values(holder="", expires_at=_clock(connection))
@@ -132,14 +119,17 @@ class _Holding:
     expires_at: datetime
 
 
-def _current(connection: Connection, company: str) -> _Holding | None:
-    """The company's lease row, locked until the transaction ends."""
+def _current(connection: Connection, company: str) -> _Holding:
+    """The company's lease row, locked until the transaction ends; made, held by nobody, when there is none."""
+    now = _clock(connection)
+    nobody = {"holder": "", "run_id": "", "fence": 0, "acquired_at": now, "expires_at": now}
+    connection.execute(upserting(connection, LeaseRow).values(company=company, **nobody).on_conflict_do_nothing())
     row = connection.execute(
         select(LeaseRow.holder, LeaseRow.run_id, LeaseRow.fence, LeaseRow.acquired_at, LeaseRow.expires_at)
         .where(LeaseRow.company == company)
         .with_for_update()
-    ).one_or_none()
-    return None if row is None else _Holding(*row)
+    ).one()
+    return _Holding(*row)
 
 
 def _clock(connection: Connection) -> datetime:

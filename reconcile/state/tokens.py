@@ -106,17 +106,19 @@ class TokenVault:
         return self._load(company, 1)
 
     @contextmanager
-    def lock(self, company: str) -> Iterator[None]:
+    def lock(self, company: str, wait_seconds: int = LOCK_SECONDS) -> Iterator[None]:
         """Held while credentials are exchanged: one process (and thread) per company at a time, others wait.
 
         The lock falls when its process dies. :meth:`load` and :meth:`store` work inside it; it is not re-entrant.
 
         Raises:
-            ConfigurationError: another process has held it for a minute.
+            ConfigurationError: another process has held it for as long as we were to wait.
         """
         name = hashlib.sha256(company.encode("utf-8", "surrogatepass")).hexdigest()
         path = file_of(self._engine)
-        locked = _postgresql_lock(self._engine, name) if path is None else _file_lock(path, name)
+        locked = (
+            _postgresql_lock(self._engine, name, wait_seconds) if path is None else _file_lock(path, name, wait_seconds)
+        )
         with locked:
             yield
 
@@ -180,33 +182,33 @@ def _key_file(path: Path) -> str:
 
 
 @contextmanager
-def _postgresql_lock(engine: Engine, name: str) -> Iterator[None]:
+def _postgresql_lock(engine: Engine, name: str, wait_seconds: int) -> Iterator[None]:
     """A lock of the server on a number made of the name; a row lock would make :meth:`TokenVault.store` wait for us."""
     number = int(name[:15], 16)
     with engine.connect() as connection, connection.begin():
-        connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
+        connection.execute(text(f"SET LOCAL lock_timeout = '{int(wait_seconds)}s'"))
         try:
             connection.execute(select(func.pg_advisory_xact_lock(number)))
         except OperationalError as error:
-            raise _busy() from error
+            raise _busy(wait_seconds) from error
         yield
 
 
 @contextmanager
-def _file_lock(state: Path, name: str) -> Iterator[None]:
+def _file_lock(state: Path, name: str, wait_seconds: int) -> Iterator[None]:
     """A lock on an empty file beside the state; SQLite's own locking of it works alike on every system."""
     beside = state.with_name(f"{state.name}.{name[:16]}.lock")
-    with closing(sqlite3.connect(beside, timeout=LOCK_SECONDS, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(beside, timeout=wait_seconds, isolation_level=None)) as connection:
         try:
             connection.execute("BEGIN EXCLUSIVE").close()
         except sqlite3.OperationalError as error:
-            raise _busy() from error
+            raise _busy(wait_seconds) from error
         yield
         connection.execute("ROLLBACK").close()
 
 
-def _busy() -> ConfigurationError:
+def _busy(wait_seconds: int) -> ConfigurationError:
     return ConfigurationError(
-        f"Another process has been exchanging this company's credentials for {LOCK_SECONDS} seconds; look at what it "
+        f"Another process has been exchanging this company's credentials for {wait_seconds} seconds; look at what it "
         "is doing, then start again."
     )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from reconcile.model.entities import Entity, Side
 from reconcile.state import pending
-from reconcile.state.database import migrate, open_state
+from reconcile.state.database import open_state
 
 
 def test_what_waits_now_replaces_what_waited_before(state_url: str) -> None:
-    migrate(state_url)
     engine = open_state(state_url)
     pending.replace(
         engine, "craigs", {(Side.BOOKS, Entity.INVOICE): {"12", "0012"}, (Side.BILLING, Entity.CUSTOMER): {"7"}}

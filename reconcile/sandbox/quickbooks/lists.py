@@ -1,0 +1,435 @@
+"""Lists: customers, vendors, employees, items, accounts, terms, payment methods, classes, departments, currencies.
+
+They are never deleted, only deactivated. Their names are unique, across customers, vendors and employees together.
+"""
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Final
+
+from reconcile.sandbox.quickbooks import faults
+from reconcile.sandbox.quickbooks.entities import RESOURCES, Resource
+from reconcile.sandbox.quickbooks.faults import FaultError
+from reconcile.sandbox.quickbooks.numbers import ZERO, JsonObject, amount, as_decimal
+from reconcile.sandbox.quickbooks.state import CURRENCY_NAMES, CompanyState, merged, money_of, references
+from reconcile.sandbox.quickbooks.store import Record
+
+_DELETED: Final = " (deleted)"
+_DEEPEST: Final = 4
+_NAME_PARTS: Final = ("Title", "GivenName", "MiddleName", "FamilyName", "Suffix")
+_NESTING: Final = {
+    "Customer": "Job",
+    "Item": "SubItem",
+    "Account": "SubAccount",
+    "Class": "SubClass",
+    "Department": "SubDepartment",
+}
+_LONGEST_US_ACCOUNT_NUMBER: Final = 7
+_VISIBLE_TAX_DIGITS: Final = 5
+_SHORT_NUMBER_COUNTRIES: Final = frozenset({"US", "UK", "IN"})
+
+_CLASSIFICATION: Final = {
+    "Bank": "Asset",
+    "Accounts Receivable": "Asset",
+    "Other Current Asset": "Asset",
+    "Fixed Asset": "Asset",
+    "Other Asset": "Asset",
+    "Accounts Payable": "Liability",
+    "Credit Card": "Liability",
+    "Other Current Liability": "Liability",
+    "Long Term Liability": "Liability",
+    "Equity": "Equity",
+    "Income": "Revenue",
+    "Other Income": "Revenue",
+    "Cost of Goods Sold": "Expense",
+    "Expense": "Expense",
+    "Other Expense": "Expense",
+}
+_SUBTYPE: Final = {
+    "Bank": "CashOnHand",
+    "Accounts Receivable": "AccountsReceivable",
+    "Other Current Asset": "EmployeeCashAdvances",
+    "Fixed Asset": "FurnitureAndFixtures",
+    "Other Asset": "Licenses",
+    "Accounts Payable": "AccountsPayable",
+    "Credit Card": "CreditCard",
+    "Other Current Liability": "OtherCurrentLiabilities",
+    "Long Term Liability": "NotesPayable",
+    "Equity": "OpeningBalanceEquity",
+    "Income": "SalesOfProductIncome",
+    "Other Income": "OtherMiscellaneousIncome",
+    "Cost of Goods Sold": "SuppliesMaterialsCogs",
+    "Expense": "Travel",
+    "Other Expense": "OtherMiscellaneousExpense",
+}
+_CHILDLESS_SUBTYPES: Final = frozenset(
+    {"UndepositedFunds", "OpeningBalanceEquity", "RetainedEarnings", "AccountsReceivable", "AccountsPayable"}
+)
+_ITEM_ACCOUNTS: Final = {
+    "IncomeAccountRef": frozenset({"Income", "Other Income"}),
+    "ExpenseAccountRef": frozenset({"Expense", "Cost of Goods Sold", "Other Expense"}),
+    "AssetAccountRef": frozenset({"Other Current Asset"}),
+}
+_UNSOLD: Final = frozenset({"Category", "Group", "Assembly"})
+WRONG_ACCOUNT: Final = "You need to select a different type of account for this transaction."
+
+
+def create(state: CompanyState, resource: Resource, cleaned: JsonObject) -> JsonObject:
+    """Add a list object."""
+    body = {name: value for name, value in cleaned.items() if value != "" and name not in {"Id", "SyncToken", "sparse"}}
+    state.resolve(resource, body)
+    _PREPARE[resource.name](state, body, None)
+    body.setdefault("Active", True)
+    _place(state, resource, body, None)
+    _require_unique(state, resource, body, None)
+    return state.add(resource, body)
+
+
+def update(state: CompanyState, resource: Resource, cleaned: JsonObject) -> JsonObject:
+    """Change, deactivate or reactivate a list object."""
+    record = state.current(resource.name, cleaned)
+    stored = record.body()
+    if not record.active and cleaned.get("Active") is not True:
+        raise faults.business("You cannot modify a list element that has been deleted.")
+    state.resolve(resource, cleaned, frozenset(references(resource.properties, stored)))
+    body = merged(resource, stored, cleaned)
+    if not record.active:
+        _unmark(resource, body)
+    body.setdefault("Active", True)
+    _PREPARE[resource.name](state, body, stored)
+    if body["Active"] is False and record.active:
+        _check_removable(resource, stored)
+    _place(state, resource, body, stored)
+    if body["Active"] is not False:
+        _require_unique(state, resource, body, stored)
+    elif state.switches.inactive_name_suffix:
+        _mark(resource, body)
+    changed = state.change(resource, body)
+    if changed.get("FullyQualifiedName") != stored.get("FullyQualifiedName"):
+        _rename_children(state, resource, changed)
+    return changed
+
+
+# Names, places in a hierarchy ------------------------------------------------------------------------------------
+
+
+def _mark(resource: Resource, body: JsonObject) -> None:
+    for name in (resource.naming, "FullyQualifiedName"):
+        if name in body and not str(body[name]).endswith(_DELETED):
+            body[name] = f"{body[name]}{_DELETED}"
+
+
+def _unmark(resource: Resource, body: JsonObject) -> None:
+    for name in (resource.naming, "FullyQualifiedName"):
+        if name in body:
+            body[name] = str(body[name]).removesuffix(_DELETED)
+
+
+def _require_unique(state: CompanyState, resource: Resource, body: JsonObject, stored: JsonObject | None) -> None:
+    name = str(body.get(resource.naming, "")).strip()
+    within = (body.get("ParentRef") or {}).get("value", "") if resource.name in {"Item", "Account", "Class"} else ""
+    spellings = [name.casefold()]
+    if state.switches.inactive_names_collide:
+        spellings.append(f"{name}{_DELETED}".casefold())
+    own = None if stored is None else (resource.name, str(stored["Id"]))
+    for spelling in spellings:
+        for holder in state.store.find("name", resource.naming_space, str(within), spelling):
+            taken = holder.active or state.switches.inactive_names_collide
+            if taken and (holder.entity, holder.id) != own:
+                raise faults.duplicate_name(holder.id)
+
+
+def _place(state: CompanyState, resource: Resource, body: JsonObject, stored: JsonObject | None) -> None:
+    """FullyQualifiedName, Level and the flag that says that an object has a parent."""
+    flag = _NESTING.get(resource.name)
+    if flag is None:
+        return
+    name = str(body[resource.naming])
+    parent_ref = body.get("ParentRef")
+    if parent_ref is None:
+        if body.get(flag) is True and resource.name in {"Customer", "Item"}:
+            raise faults.one(
+                6150, "Parent Reference Conflict", f"{flag} is true, but ParentRef is missing.", "ParentRef"
+            )
+        body["FullyQualifiedName"] = name
+        body.pop("Level", None)
+        if resource.name in {"Customer", "Account"}:
+            body[flag] = False
+        else:
+            body.pop(flag, None)
+        return
+    parent = state.record(resource.name, str(parent_ref["value"]))
+    if stored is not None and any(above.id == stored["Id"] for above in _chain(state, resource, parent)):
+        raise faults.one(900, "Object Is Its Own Parent", "An object cannot be its own parent.", "ParentRef")
+    held = parent.body()
+    if resource.name == "Account" and held.get("AccountSubType") in _CHILDLESS_SUBTYPES:
+        raise faults.business(f"The account {held['Name']} cannot have sub-accounts.")
+    level = int(held.get("Level", 0)) + 1 if resource.name != "Account" else len(list(_chain(state, resource, parent)))
+    if level > _DEEPEST:
+        raise faults.one(6180, "Too Many Levels", "You can only have up to 5 levels of sub elements.", "ParentRef")
+    body["FullyQualifiedName"] = f"{held['FullyQualifiedName']}:{name}"
+    body[flag] = True
+    if resource.name != "Account":
+        body["Level"] = level
+
+
+def _chain(state: CompanyState, resource: Resource, record: Record) -> Iterator[Record]:
+    """The record, its parent, and so on to the top."""
+    above: Record | None = record
+    while above is not None:
+        yield above
+        parent = above.facts.get("parentref")
+        above = state.store.get(resource.name, str(parent)) if parent else None
+
+
+def _rename_children(state: CompanyState, resource: Resource, parent: JsonObject) -> None:
+    for record in state.store.find("parent", resource.name, str(parent["Id"])):
+        child = record.body()
+        child["FullyQualifiedName"] = f"{parent['FullyQualifiedName']}:{child[resource.naming]}"
+        state.store.put(resource.name, child, silently=True)
+        _rename_children(state, resource, child)
+
+
+def _check_removable(resource: Resource, stored: JsonObject) -> None:
+    if resource.group == "name" and money_of(stored, "Balance") != ZERO:
+        kind = resource.name.lower()
+        raise faults.one(
+            6220,
+            "Delete List Has Balance Error",
+            "The entity you are trying to delete has an open balance. : "
+            f"This {kind} cannot be deleted because it has a non-zero balance",
+        )
+
+
+# What each list asks for -----------------------------------------------------------------------------------------
+
+
+def _prepare_name(state: CompanyState, body: JsonObject, stored: JsonObject | None) -> None:
+    if not str(body.get("DisplayName", "")).strip():
+        if stored is not None and "DisplayName" not in body:
+            body["DisplayName"] = stored["DisplayName"]
+        else:
+            parts = [str(body[part]).strip() for part in _NAME_PARTS if str(body.get(part, "")).strip()]
+            if not parts:
+                sentence = "One of Title, GivenName, MiddleName, FamilyName, Suffix or DisplayName is required."
+                raise faults.one(6080, "Name Required", sentence, "DisplayName")
+            body["DisplayName"] = " ".join(parts)
+    body.setdefault("PrintOnCheckName", body["DisplayName"])
+    if state.multicurrency and stored is not None and (held := stored.get("CurrencyRef")):
+        body["CurrencyRef"] = held
+
+
+def _prepare_customer(state: CompanyState, body: JsonObject, stored: JsonObject | None) -> None:
+    _prepare_name(state, body, stored)
+    if body.get("ParentRef") and body.get("Job") is False and not (stored and stored.get("ParentRef")):
+        raise faults.one(6150, "Parent Reference Conflict", "ParentRef is given, but Job is false.", "Job")
+    body.setdefault("Taxable", False)
+    body.setdefault("Job", bool(body.get("ParentRef")))
+    body.setdefault("BillWithParent", False)
+    body.setdefault("PreferredDeliveryMethod", "Print")
+    body.setdefault("IsProject", False)
+    body.setdefault("CurrencyRef", state.currency_ref())
+    if stored is None:
+        opening = as_decimal(body.pop("Balance", None))
+        if opening and "OpenBalanceDate" not in body:
+            raise faults.one(6060, "Opening Balance Date Missing", "Opening balance needs an OpenBalanceDate.")
+        body["Balance"] = 0
+        body["BalanceWithJobs"] = 0
+    else:
+        body["Balance"] = stored.get("Balance", 0)
+        body["BalanceWithJobs"] = stored.get("BalanceWithJobs", 0)
+    identifier = str(body.get("PrimaryTaxIdentifier", ""))
+    if identifier:
+        hidden = max(len(identifier) - _VISIBLE_TAX_DIGITS, 0)
+        body["PrimaryTaxIdentifier"] = "X" * hidden + identifier[hidden:]
+    if not body["Taxable"] and not body.get("DefaultTaxCodeRef"):
+        body.pop("DefaultTaxCodeRef", None)
+    state.give_address_ids(body, "BillAddr", "ShipAddr")
+
+
+def _prepare_vendor(state: CompanyState, body: JsonObject, stored: JsonObject | None) -> None:
+    _prepare_name(state, body, stored)
+    body["Balance"] = (stored or {}).get("Balance", 0)
+    body.setdefault("Vendor1099", False)
+    body.setdefault("CurrencyRef", state.currency_ref())
+    state.give_address_ids(body, "BillAddr", "ShipAddr")
+
+
+def _prepare_employee(state: CompanyState, body: JsonObject, stored: JsonObject | None) -> None:
+    built = " ".join(str(body[part]).strip() for part in _NAME_PARTS if str(body.get(part, "")).strip())
+    if built and "DisplayName" not in body:
+        body["DisplayName"] = built
+    _prepare_name(state, body, stored)
+    body.setdefault("BillableTime", False)
+    state.give_address_ids(body, "PrimaryAddr")
+
+
+def _require_name(body: JsonObject) -> None:
+    if not str(body.get("Name", "")).strip():
+        raise FaultError(faults.required("Name"))
+
+
+def _prepare_item(state: CompanyState, body: JsonObject, stored: JsonObject | None) -> None:
+    _require_name(body)
+    held_type = None if stored is None else stored.get("Type")
+    body.setdefault("Type", held_type or ("Inventory" if body.get("TrackQtyOnHand") else "Service"))
+    if held_type == "Inventory" and body["Type"] != "Inventory":
+        raise faults.business("You cannot change the type of an inventory item.")
+    for name, kinds in _ITEM_ACCOUNTS.items():
+        if ref := body.get(name):
+            account = state.record("Account", str(ref["value"]))
+            if account.facts.get("accounttype") not in kinds:
+                raise faults.business(WRONG_ACCOUNT)
+    if body["Type"] == "Inventory":
+        _prepare_inventory(body, stored)
+    elif body["Type"] not in _UNSOLD and not (body.get("IncomeAccountRef") or body.get("ExpenseAccountRef")):
+        raise FaultError(faults.required("ExpenseAccountRef or IncomeAccountRef"))
+    if body["Type"] != "Category":
+        body.setdefault("Taxable", False)
+        body.setdefault("UnitPrice", 0)
+        body.setdefault("PurchaseCost", 0)
+        body.setdefault("TrackQtyOnHand", False)
+
+
+def _prepare_inventory(body: JsonObject, stored: JsonObject | None) -> None:
+    if not body.get("AssetAccountRef"):
+        sentence = "An inventory assetaccount is required if you are tracking inventory quantities for this product."
+        raise FaultError(faults.required_because(sentence, "AssetAccountRef"))
+    if stored is None:
+        needed = ("IncomeAccountRef", "ExpenseAccountRef", "QtyOnHand", "InvStartDate")
+        faults.combined(faults.required(name) for name in needed if body.get(name) in (None, ""))
+    else:
+        for name in ("QtyOnHand", "InvStartDate"):
+            if name in stored:
+                body[name] = stored[name]
+    body["TrackQtyOnHand"] = True
+
+
+def _prepare_account(state: CompanyState, body: JsonObject, stored: JsonObject | None) -> None:
+    _require_name(body)
+    forbidden = {'"', ":"} & set(str(body["Name"]))
+    if forbidden:
+        raise FaultError(faults.invalid_characters("Name", "An account name cannot contain a double quote or a colon"))
+    if "AccountType" not in body:
+        subtype = body.get("AccountSubType")
+        kinds = [kind for kind, usual in _SUBTYPE.items() if usual == subtype]
+        known = [str(record.facts["accounttype"]) for record in state.store.all("Account")
+                 if record.facts.get("accountsubtype") == subtype]  # fmt: skip
+        if subtype is None or not (kinds or known):
+            sentence = "Either AccountType or AccountSubType is required."
+            raise faults.one(6010, "Account Type Or Subtype Required", sentence, "AccountType")
+        body["AccountType"] = (known or kinds)[0]
+    body.setdefault("AccountSubType", _SUBTYPE.get(str(body["AccountType"]), ""))
+    body["Classification"] = _CLASSIFICATION.get(str(body["AccountType"]), "Expense")
+    _check_account_number(state, body, stored)
+    body["CurrencyRef"] = (stored or {}).get("CurrencyRef") or state.currency_ref()
+    for name in ("CurrentBalance", "CurrentBalanceWithSubAccounts"):
+        body[name] = (stored or {}).get(name, 0)
+
+
+def _check_account_number(state: CompanyState, body: JsonObject, stored: JsonObject | None) -> None:
+    number = str(body.get("AcctNum", ""))
+    if not number:
+        return
+    if ":" in number:
+        raise FaultError(faults.invalid_characters("AcctNum", "An account number cannot contain a colon"))
+    if state.country in _SHORT_NUMBER_COUNTRIES and len(number) > _LONGEST_US_ACCOUNT_NUMBER:
+        raise FaultError(faults.wrong_length("AcctNum", _LONGEST_US_ACCOUNT_NUMBER, len(number)))
+    for record in state.store.all("Account"):
+        if record.facts.get("acctnum") == number and (stored is None or record.id != stored["Id"]):
+            raise faults.duplicate_name(record.id)
+
+
+def _prepare_term(state: CompanyState, body: JsonObject, stored: JsonObject | None) -> None:
+    del state, stored
+    _require_name(body)
+    monthly = "DayOfMonthDue" in body
+    if not monthly and "DueDays" not in body:
+        raise FaultError(faults.required("DueDays or DayOfMonthDue"))
+    limits = {
+        "DueDays": (0, 999),
+        "DiscountDays": (0, 999),
+        "DiscountPercent": (0, 100),
+        "DayOfMonthDue": (1, 31),
+        "DueNextMonthDays": (0, 999),
+        "DiscountDayOfMonth": (0, 31),
+    }
+    for name, (least, most) in limits.items():
+        if name in body and not least <= body[name] <= most:
+            raise faults.one(2240, "Invalid Range", f"{name} must be between {least} and {most}.", name)
+    body["Type"] = "DATE_DRIVEN" if monthly else "STANDARD"
+    body.setdefault("DiscountPercent", 0)
+
+
+def _prepare_payment_method(state: CompanyState, body: JsonObject, stored: JsonObject | None) -> None:
+    del state, stored
+    _require_name(body)
+    body.setdefault("Type", "NON_CREDIT_CARD")
+
+
+def _prepare_class(state: CompanyState, body: JsonObject, stored: JsonObject | None) -> None:
+    del stored
+    _require_name(body)
+    tracked = any(
+        state.preference("AccountingInfoPrefs", name) for name in ("ClassTrackingPerTxn", "ClassTrackingPerTxnLine")
+    )
+    if not tracked:
+        raise _feature_off("Class tracking")
+
+
+def _prepare_department(state: CompanyState, body: JsonObject, stored: JsonObject | None) -> None:
+    del stored
+    _require_name(body)
+    if not state.preference("AccountingInfoPrefs", "TrackDepartments"):
+        raise _feature_off("Location tracking")
+
+
+def _prepare_currency(state: CompanyState, body: JsonObject, stored: JsonObject | None) -> None:
+    del stored
+    if not state.multicurrency:
+        raise _feature_off("Multicurrency")
+    code = str(body.get("Code", ""))
+    if not code:
+        raise FaultError(faults.required("Code"))
+    if code not in CURRENCY_NAMES:
+        raise faults.one(2220, "Invalid Currency", f"Invalid Currency : {code}", "Code")
+    body["Name"] = CURRENCY_NAMES[code]
+
+
+def _feature_off(feature: str) -> FaultError:
+    detail = f"Feature Not Supported Error : {feature} is not enabled in this company."
+    return faults.one(5030, "Feature Not Supported Error", detail)
+
+
+_PREPARE: Final[dict[str, Callable[[CompanyState, JsonObject, JsonObject | None], None]]] = {
+    "Customer": _prepare_customer,
+    "Vendor": _prepare_vendor,
+    "Employee": _prepare_employee,
+    "Item": _prepare_item,
+    "Account": _prepare_account,
+    "Term": _prepare_term,
+    "PaymentMethod": _prepare_payment_method,
+    "Class": _prepare_class,
+    "Department": _prepare_department,
+    "CompanyCurrency": _prepare_currency,
+}
+
+
+# Computed balances -----------------------------------------------------------------------------------------------
+
+
+def move_balance(state: CompanyState, customer_id: str, by: Decimal) -> None:
+    """Add to a customer's balance, and to the balance with jobs of everyone above."""
+    record = state.store.get("Customer", customer_id)
+    if record is None or not by:
+        return
+    resource = RESOURCES["Customer"]
+    for above in list(_chain(state, resource, record)):
+        body = above.body()
+        if above.id == customer_id:
+            body["Balance"] = amount(money_of(body, "Balance") + by)
+        body["BalanceWithJobs"] = amount(money_of(body, "BalanceWithJobs") + by)
+        if state.switches.balance_moves_customer_time:
+            state.change(resource, body, token=False)
+        else:
+            state.store.put("Customer", body, silently=True)

@@ -1,0 +1,220 @@
+"""The companies that a server can start with.
+
+`craigs` is Craig's Design and Landscaping Services, the company that every new QuickBooks sandbox starts with; all its
+dates are moved by the same number of days so that its last transaction is of yesterday. `empty` has the accounts, the
+tax pseudo codes, the terms and the payment methods of a new company, and nothing else.
+"""
+
+from datetime import date, datetime, timedelta
+from importlib.resources import files
+from typing import Any, Final, Literal
+
+from reconcile.sandbox.quickbooks.clock import PACIFIC, stamp
+from reconcile.sandbox.quickbooks.entities import RESOURCES
+from reconcile.sandbox.quickbooks.links import describe_links
+from reconcile.sandbox.quickbooks.numbers import JsonObject, parse
+from reconcile.sandbox.quickbooks.state import CompanyState
+
+Sample = Literal["craigs", "empty"]
+
+_FILES: Final = {
+    "company_info": "CompanyInfo",
+    "account": "Account",
+    "customer": "Customer",
+    "vendor": "Vendor",
+    "employee": "Employee",
+    "item": "Item",
+    "term": "Term",
+    "payment_method": "PaymentMethod",
+    "tax_agency": "TaxAgency",
+    "tax_rate": "TaxRate",
+    "tax_code": "TaxCode",
+    "invoice": "Invoice",
+    "credit_memo": "CreditMemo",
+    "sales_receipt": "SalesReceipt",
+    "refund_receipt": "RefundReceipt",
+    "estimate": "Estimate",
+    "payment": "Payment",
+}
+_BARE: Final = ("account", "term", "payment_method", "tax_code")
+_DATES: Final = frozenset({"TxnDate", "DueDate", "InvStartDate", "ExpirationDate", "OpenBalanceDate", "ShipDate"})
+_NOON: Final = 12
+_HIGHEST_ADDRESS_ID: Final = 1_000
+
+
+def load(state: CompanyState, sample: Sample) -> None:
+    """Fill an empty company."""
+    names = _FILES if sample == "craigs" else dict.fromkeys(_BARE)
+    objects = {name: _read(name) for name in names}
+    dates = [date.fromisoformat(body["TxnDate"]) for bodies in objects.values() for body in bodies if "TxnDate" in body]
+    shift = state.today() - timedelta(days=1) - max(dates) if dates else timedelta(0)
+    first = (min(dates) if dates else state.today()) + shift
+    with state.store.transaction():
+        _settings(state, sample, objects.get("company_info"), first)
+        for name, bodies in objects.items():
+            entity = _FILES[name]
+            if name == "company_info":
+                continue
+            for body in sorted(bodies, key=_by_id):
+                if sample == "empty":
+                    if entity == "TaxCode" and body["Id"] not in {"TAX", "NON"}:
+                        continue
+                    if entity == "Account":
+                        body["CurrentBalance"] = 0
+                _moved(body, shift)
+                _complete(entity, body, first)
+                state.store.put(entity, body)
+        for record in list(state.store.all("Payment")):
+            body = record.body()
+            describe_links(state, body)
+            state.store.put("Payment", body)
+        state.store.start_sequence("address", _HIGHEST_ADDRESS_ID)
+
+
+def _read(name: str) -> list[JsonObject]:
+    raw = (files("reconcile") / "sandbox" / "samples" / "craigs" / f"{name}.json").read_bytes()
+    bodies: list[JsonObject] = parse(raw)
+    return bodies
+
+
+def _by_id(body: JsonObject) -> tuple[bool, int]:
+    text = str(body["Id"])
+    return text.isdigit(), int(text) if text.isdigit() else 0
+
+
+def _moved(value: Any, shift: timedelta) -> None:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if name in _DATES and isinstance(inner, str):
+                value[name] = (date.fromisoformat(inner) + shift).isoformat()
+            else:
+                _moved(inner, shift)
+    elif isinstance(value, list):
+        for inner in value:
+            _moved(inner, shift)
+
+
+def _complete(entity: str, body: JsonObject, first: date) -> None:
+    """Envelope fields that the sample leaves out."""
+    if entity == "TaxCode" and body["Id"] in {"TAX", "NON"}:
+        return
+    day = date.fromisoformat(str(body.get("TxnDate", first.isoformat())))
+    moment = stamp(datetime(day.year, day.month, day.day, _NOON, tzinfo=PACIFIC).timestamp())
+    links = [link for link in body.get("LinkedTxn", ()) if link.get("TxnType") == "Payment"]
+    body |= {
+        "domain": "QBO",
+        "sparse": False,
+        "SyncToken": str(len(links)) if entity in {"Invoice", "CreditMemo"} else "0",
+        "MetaData": {"CreateTime": moment, "LastUpdatedTime": moment},
+    }
+    if entity == "Customer":
+        body.setdefault("IsProject", False)
+        for name in ("BillAddr", "ShipAddr"):
+            for gone in ("Lat", "Long"):
+                (body.get(name) or {}).pop(gone, None)
+    if RESOURCES[entity].group == "sale":
+        body.setdefault("CustomField", [])
+        body.setdefault("LinkedTxn", [])
+    if entity == "Invoice":
+        defaults = dict.fromkeys(
+            ("AllowIPNPayment", "AllowOnlinePayment", "AllowOnlineCreditCardPayment", "AllowOnlineACHPayment"), False
+        )
+        for name, value in {**defaults, "Deposit": 0}.items():
+            body.setdefault(name, value)
+
+
+def _settings(state: CompanyState, sample: Sample, info: list[JsonObject] | None, first: date) -> None:
+    started = datetime(first.year, first.month, first.day, _NOON, tzinfo=PACIFIC)
+    moment = stamp(started.timestamp())
+    envelope = {
+        "domain": "QBO",
+        "sparse": False,
+        "Id": "1",
+        "SyncToken": "0",
+        "MetaData": {"CreateTime": moment, "LastUpdatedTime": moment},
+    }
+    company: JsonObject = info[0] if info else {"CompanyName": "Empty Company", "LegalName": "Empty Company"}
+    address = {
+        "Id": "1",
+        "Line1": "1 Main St.",
+        "City": "San Pablo",
+        "CountrySubDivisionCode": "CA",
+        "PostalCode": "87999",
+    }
+    home = {"Country": "USA"}
+    company = {
+        "Country": "US",
+        "CompanyAddr": {**address, **company.get("CompanyAddr", {}), **home},
+        "LegalAddr": {**address, **company.get("CompanyAddr", {}), **home},
+        "CustomerCommunicationAddr": {**address, **company.get("CompanyAddr", {}), **home},
+        "FiscalYearStartMonth": "January",
+        "SupportedLanguages": "en",
+        "CompanyStartDate": first.isoformat(),
+        "DefaultTimeZone": "America/Los_Angeles",
+        "Email": {"Address": "noreply@quickbooks.com"},
+        "WebAddr": {},
+        "NameValue": [
+            {"Name": "NeoEnabled", "Value": "true"},
+            {"Name": "IndustryType", "Value": "Landscaping Services"},
+            {"Name": "SubscriptionStatus", "Value": "SUBSCRIBED"},
+            {"Name": "OfferingSku", "Value": "QuickBooks Online Plus"},
+            {"Name": "ItemCategoriesFeature", "Value": "true"},
+        ],
+        **{key: value for key, value in company.items() if key != "CompanyAddr"},
+        **envelope,
+    }
+    state.store.put("CompanyInfo", company)
+    state.store.put("Preferences", {**_preferences(sample), **envelope})
+
+
+def _preferences(sample: Sample) -> JsonObject:
+    tax: JsonObject = {"UsingSalesTax": True, "PartnerTaxEnabled": False}
+    if sample == "craigs":
+        tax["TaxGroupCodeRef"] = {"value": "2"}
+    return {
+        "AccountingInfoPrefs": {
+            "UseAccountNumbers": False,
+            "TrackDepartments": True,
+            "ClassTrackingPerTxn": False,
+            "ClassTrackingPerTxnLine": True,
+            "FirstMonthOfFiscalYear": "January",
+            "TaxYearMonth": "January",
+            "CustomerTerminology": "Customers",
+            "DepartmentTerminology": "Location",
+        },
+        "ProductAndServicesPrefs": {
+            "ForSales": True,
+            "ForPurchase": True,
+            "QuantityWithPriceAndRate": True,
+            "QuantityOnHand": True,
+        },
+        "SalesFormsPrefs": {
+            "CustomTxnNumbers": True,
+            "AllowDeposit": True,
+            "AllowDiscount": True,
+            "AllowEstimates": True,
+            "AllowServiceDate": True,
+            "AllowShipping": False,
+            "AutoApplyCredit": False,
+            "AutoApplyPayments": False,
+            "UsingProgressInvoicing": False,
+            "DefaultTerms": {"value": "3"},
+            "DefaultCustomerMessage": "Thank you for your business and have a great day!",
+            "IPNSupportEnabled": False,
+            "UsingPriceLevels": False,
+            "EmailCopyToCompany": False,
+            "CustomField": [],
+        },
+        "EmailMessagesPrefs": {
+            "InvoiceMessage": {
+                "Subject": "Invoice from Craig's Design and Landscaping Services",
+                "Message": "Your invoice is attached.  Please remit payment at your earliest convenience.",
+            }
+        },
+        "VendorAndPurchasesPrefs": {"TrackingByCustomer": True, "BillableExpenseTracking": True},
+        "TimeTrackingPrefs": {"UseServices": True, "BillCustomers": True, "WorkWeekStartDate": "Monday"},
+        "TaxPrefs": tax,
+        "CurrencyPrefs": {"MultiCurrencyEnabled": False, "HomeCurrency": {"value": "USD"}},
+        "ReportPrefs": {"ReportBasis": "Accrual", "CalcAgingReportFromTxnDate": False},
+        "OtherPrefs": {"NameValue": [{"Name": "SalesFormsPrefs.DefaultItem", "Value": "1"}]},
+    }

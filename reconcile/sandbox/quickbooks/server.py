@@ -1,0 +1,114 @@
+"""Everything behind one address: the companies, the authorization server, the limits, the clock and the switches."""
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconcile.sandbox.quickbooks.clock import Clock
+from reconcile.sandbox.quickbooks.company import Company
+from reconcile.sandbox.quickbooks.limits import UNLIMITED, Limits, Meter
+from reconcile.sandbox.quickbooks.oauth import Authority
+from reconcile.sandbox.quickbooks.samples import Sample, load
+from reconcile.sandbox.quickbooks.state import CompanyState
+from reconcile.sandbox.quickbooks.store import Store
+from reconcile.sandbox.quickbooks.switches import Switches
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What a client needs to talk to one company."""
+
+    realm_id: str
+    client_id: str
+    client_secret: str
+    access_token: str
+    refresh_token: str
+
+    def __repr__(self) -> str:
+        return f"Keys(realm_id={self.realm_id!r}, client_id={self.client_id!r}, secrets hidden)"
+
+
+def new_realm() -> str:
+    """A company id of the usual length."""
+    return f"93414{secrets.randbelow(10**11):011d}"
+
+
+class Server:
+    """The QuickBooks of this machine.
+
+    Args:
+        client_id: The app; drawn when empty.
+        client_secret: Its secret; drawn when empty.
+        redirect_uris: Registered redirect addresses; any is taken when empty.
+        state_file: SQLite file that keeps everything; nothing outlives the process when it is `None`.
+        switches: Readings of the open points.
+        limits: Limits per company.
+    """
+
+    def __init__(
+        self,
+        *,
+        client_id: str = "",
+        client_secret: str = "",
+        redirect_uris: tuple[str, ...] = (),
+        state_file: Path | None = None,
+        switches: Switches | None = None,
+        limits: Limits = UNLIMITED,
+    ) -> None:
+        self.clock = Clock()
+        self.switches = switches or Switches()
+        self.limits = limits
+        self.companies: dict[str, Company] = {}
+        self.meters: dict[str, Meter] = {}
+        self._state_file = state_file
+        self._notes = Store("", state_file)
+        self._client_secret = client_secret or self._kept_secret("client_secret", lambda: secrets.token_urlsafe(30))
+        self.authority = Authority(
+            client_id or self._kept_secret("client_id", lambda: f"AB{secrets.token_urlsafe(36)}"),
+            self._client_secret,
+            self.clock,
+            lambda: self.switches,
+            redirect_uris,
+            keep=lambda body: self._notes.note("oauth", body),
+        )
+        kept = self._notes.noted("oauth")
+        if kept is not None:
+            self.authority.restore(kept)
+
+    def _kept_secret(self, name: str, draw: Callable[[], str]) -> str:
+        kept = self._notes.noted(name)
+        if kept is not None:
+            return kept.decode()
+        value = draw()
+        self._notes.note(name, value.encode())
+        return value
+
+    def add_company(self, realm: str, sample: Sample) -> Keys:
+        """Open a company: as the state file has it, else as the sample says; with tokens for it."""
+        store = Store(realm, self._state_file)
+        store.load()
+        state = CompanyState(realm, store, self.clock, self.switches)
+        if store.is_empty():
+            load(state, sample)
+        self.companies[realm] = Company(state)
+        self.meters[realm] = Meter(lambda: self.limits, time.monotonic)
+        access, refresh = self.authority.connection_of(realm) or self.authority.connect(realm)
+        return Keys(realm, self.authority.client_id, self._client_secret, access, refresh)
+
+    def set_switch(self, name: str, value: object) -> None:
+        """Set one switch for every company.
+
+        Raises:
+            UnknownSwitchError: See `Switches.changed`.
+        """
+        self.switches = self.switches.changed(name, value)
+        for company in self.companies.values():
+            company.state.switches = self.switches
+
+    def close(self) -> None:
+        """Close the files."""
+        for company in self.companies.values():
+            company.state.store.close()
+        self._notes.close()

@@ -1,0 +1,42 @@
+"""The company's own two objects: CompanyInfo and Preferences. Neither can be created or deleted."""
+
+from typing import Any, Final
+
+from reconcile.sandbox.quickbooks import faults
+from reconcile.sandbox.quickbooks.entities import Resource
+from reconcile.sandbox.quickbooks.faults import FaultError
+from reconcile.sandbox.quickbooks.numbers import JsonObject
+from reconcile.sandbox.quickbooks.state import CompanyState, merged
+
+_ALWAYS_ASKED: Final = ("CompanyName", "CompanyAddr")
+
+
+def update(state: CompanyState, resource: Resource, cleaned: JsonObject) -> JsonObject:
+    """Change the company's information or preferences."""
+    cleaned.setdefault("Id", "1")
+    stored = state.current(resource.name, {**cleaned, "Id": "1"}).body()
+    if resource.name == "Preferences":
+        body = _deeply_merged(stored, {name: value for name, value in cleaned.items() if name.endswith("Prefs")})
+        if _multicurrency(stored) and not _multicurrency(body):
+            raise faults.business("Multicurrency cannot be turned off once it is on.")
+        return state.change(resource, body)
+    faults.combined(faults.required(name) for name in _ALWAYS_ASKED if not cleaned.get(name))
+    body = merged(resource, stored, cleaned)
+    if not str(body["CompanyName"]).strip():
+        raise FaultError(faults.required("CompanyName"))
+    state.give_address_ids(body, "CompanyAddr", "CustomerCommunicationAddr", "LegalAddr")
+    return state.change(resource, body)
+
+
+def _multicurrency(body: JsonObject) -> bool:
+    return bool((body.get("CurrencyPrefs") or {}).get("MultiCurrencyEnabled"))
+
+
+def _deeply_merged(held: Any, given: Any) -> Any:
+    """Sections keep what a request does not mention, whether it is sparse or not: most of them cannot be written."""
+    if not isinstance(held, dict) or not isinstance(given, dict):
+        return given
+    result = dict(held)
+    for name, value in given.items():
+        result[name] = _deeply_merged(held.get(name), value)
+    return result

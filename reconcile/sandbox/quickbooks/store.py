@@ -1,0 +1,409 @@
+"""The company's records with the indexes that its rules need, in memory, and in a SQLite file if one is given.
+
+A record is kept as the bytes that are sent for it, beside the few values that queries compare; so a page of a thousand
+invoices is a join of bytes, and memory does not hold a hundred objects per invoice. Records are never changed in place:
+each write puts a new one, which is what makes a failed request leave no trace.
+"""
+
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from reconcile.sandbox.quickbooks.clock import parse_moment
+from reconcile.sandbox.quickbooks.entities import LISTS, RESOURCES, TRANSACTIONS, Resource, filter_paths
+from reconcile.sandbox.quickbooks.numbers import JsonObject, as_decimal, parse, render
+
+Key = tuple[str, ...]
+Fact = str | Decimal | float | bool | None
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS record (
+    realm TEXT, entity TEXT, id TEXT, body BLOB, deleted INTEGER, place INTEGER, moved INTEGER,
+    PRIMARY KEY (realm, entity, id)
+);
+CREATE TABLE IF NOT EXISTS request (
+    place INTEGER PRIMARY KEY AUTOINCREMENT, realm TEXT, key TEXT, digest BLOB, answer BLOB
+);
+CREATE TABLE IF NOT EXISTS note (realm TEXT, name TEXT, body BLOB, PRIMARY KEY (realm, name));
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Part of a payment that settles (or draws on) another transaction."""
+
+    kind: str
+    target: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer remembered for its request id, with the digest of the request that it answered."""
+
+    digest: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One object as it is stored.
+
+    Attributes:
+        entity: Its resource.
+        id: Its id.
+        json: The object as it is sent.
+        facts: Values that a query may compare, by lower-case path.
+        keys: Entries of this record in the store's indexes.
+        applications: For a payment, what it settles.
+        updated: LastUpdatedTime in seconds since 1970.
+        moved: Position in the order of changes; greater is later.
+        active: `false` only for deactivated list objects.
+        deleted: Deleted; only change data capture still mentions it.
+        visible_from: Moment from which queries show this version, for tests of delayed visibility.
+    """
+
+    entity: str
+    id: str
+    json: bytes
+    facts: dict[str, Fact]
+    keys: tuple[Key, ...]
+    applications: tuple[Application, ...]
+    updated: float
+    moved: int
+    active: bool = True
+    deleted: bool = False
+    visible_from: float = 0.0
+    before: "Record | None" = None
+
+    def body(self) -> JsonObject:
+        """A fresh copy of the object that may be changed freely."""
+        copied: JsonObject = parse(self.json)
+        return copied
+
+    @property
+    def sync_token(self) -> str:
+        """The current SyncToken."""
+        return str(self.body().get("SyncToken", "0"))
+
+
+_paths: dict[str, tuple[tuple[str, tuple[str, ...], str], ...]] = {}
+
+
+def _fact_paths(resource: Resource) -> tuple[tuple[str, tuple[str, ...], str], ...]:
+    known = _paths.get(resource.name)
+    if known is None:
+        spelt = {name.lower(): name for name in resource.properties}
+        inner = {"address": "Address", "createtime": "CreateTime", "lastupdatedtime": "LastUpdatedTime"}
+        found = []
+        for path, entry in filter_paths(resource).items():
+            head, _, tail = path.partition(".")
+            steps = (spelt[head], inner[tail]) if tail else (spelt[head],)
+            found.append((path, steps, entry.kind))
+        known = _paths[resource.name] = tuple(found)
+    return known
+
+
+def fact(kind: str, value: Any) -> Fact:  # noqa: PLR0911 - one return per kind of the table
+    """A stored value in the form in which it is compared."""
+    if value is None:
+        return None
+    match kind:
+        case "money" | "number" | "whole":
+            return as_decimal(value)
+        case "ref":
+            return str(value.get("value", ""))
+        case "one":
+            return str(value.get("Address") or value.get("URI") or value.get("FreeFormNumber") or "")
+        case "flag":
+            return bool(value)
+        case "moment":
+            return parse_moment(str(value))
+        case _:
+            return str(value)
+
+
+def _facts(resource: Resource, body: JsonObject) -> dict[str, Fact]:
+    facts: dict[str, Fact] = {}
+    for path, steps, kind in _fact_paths(resource):
+        value: Any = body
+        for step in steps:
+            value = value.get(step) if isinstance(value, dict) else None
+        if value is not None:
+            facts[path] = fact(kind, value)
+    return facts
+
+
+def applications_of(body: JsonObject) -> tuple[Application, ...]:
+    """What a payment's lines settle."""
+    return tuple(
+        Application(str(link.get("TxnType")), str(link.get("TxnId")), as_decimal(line.get("Amount")))
+        for line in body.get("Line", ())
+        for link in line.get("LinkedTxn", ())
+    )
+
+
+class Store:
+    """All records of one company.
+
+    Args:
+        realm: The company's id.
+        path: SQLite file to keep them in; in memory only when it is `None`.
+    """
+
+    def __init__(self, realm: str, path: Path | None = None) -> None:
+        self._realm = realm
+        self._tables: dict[str, dict[str, Record]] = {name: {} for name in RESOURCES}
+        self._index: dict[Key, dict[tuple[str, str], None]] = {}
+        self._sequences: dict[str, int] = {}
+        self._moves = 0
+        self._undo: list[tuple[str, str, Record | None]] | None = None
+        self._unsaved: dict[tuple[str, str], None] = {}
+        self._answers: OrderedDict[str, Answer] = OrderedDict()
+        self._unsaved_answers: dict[str, Answer] = {}
+        self._file = self._open(path) if path is not None else None
+        self.versions: dict[str, int] = dict.fromkeys(RESOURCES, 0)
+        self.watchers: list[Callable[[Record, Record | None], None]] = []
+        self.visible_from: Callable[[], float] = lambda: 0.0
+
+    @staticmethod
+    def _open(path: Path) -> sqlite3.Connection:
+        connection = sqlite3.connect(path, isolation_level=None)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.executescript(_SCHEMA)
+        return connection
+
+    # Reading -----------------------------------------------------------------------------------------------------
+
+    def get(self, entity: str, record_id: str) -> Record | None:
+        """The record, unless it is missing or deleted."""
+        record = self._tables[entity].get(record_id)
+        return None if record is None or record.deleted else record
+
+    def all(self, entity: str) -> Iterator[Record]:
+        """Records that are not deleted, by id ascending as a rule."""
+        return (record for record in self._tables[entity].values() if not record.deleted)
+
+    def newest(self, entity: str) -> Iterator[Record]:
+        """Records that are not deleted, the one created last first."""
+        return (record for record in reversed(self._tables[entity].values()) if not record.deleted)
+
+    def changed_since(self, entity: str, moment: float) -> list[Record]:
+        """Records of one resource changed at or after a moment, deleted ones included, in the order of change."""
+        found = [record for record in self._tables[entity].values() if record.updated >= moment]
+        return sorted(found, key=lambda record: record.moved)
+
+    def find(self, *key: str) -> list[Record]:
+        """Live records under an index key such as `("number", "Invoice", "1001")`."""
+        held = self._index.get(key, {})
+        return [self._tables[entity][record_id] for entity, record_id in held]
+
+    def is_empty(self) -> bool:
+        """Whether nothing was ever stored."""
+        return not any(self._tables.values())
+
+    # Writing -----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Writes inside are kept together or, when an exception leaves the block, not at all."""
+        if self._undo is not None:
+            yield
+            return
+        self._undo = []
+        sequences = dict(self._sequences)
+        try:
+            yield
+        except BaseException:
+            for entity, record_id, before in reversed(self._undo):
+                self._swap(entity, record_id, before)
+            self._sequences = sequences
+            self._unsaved.clear()
+            for key in self._unsaved_answers:
+                self._answers.pop(key, None)
+            self._unsaved_answers.clear()
+            raise
+        else:
+            self._save()
+        finally:
+            self._undo = None
+
+    def next_id(self, sequence: str) -> str:
+        """The next id of a sequence (names share one, transactions share one)."""
+        number = self._sequences.get(sequence, 0) + 1
+        self._sequences[sequence] = number
+        return str(number)
+
+    def start_sequence(self, sequence: str, after: int) -> None:
+        """Let a sequence go on above a number."""
+        self._sequences[sequence] = max(after, self._sequences.get(sequence, 0))
+
+    def put(self, entity: str, body: JsonObject, *, deleted: bool = False, silently: bool = False) -> Record:
+        """Store an object under its `Id`, replacing what was there.
+
+        Args:
+            entity: Its resource.
+            body: The complete object; it is rendered now and may be changed afterwards without effect.
+            deleted: Keep it only as the memory of a deletion.
+            silently: A computed value moved (a customer's balance): the change keeps its place in the order of changes.
+        """
+        resource = RESOURCES[entity]
+        record_id = str(body["Id"])
+        if record_id.isdigit():
+            number = int(record_id)
+            if number > self._sequences.get(resource.sequence, 0):
+                self._sequences[resource.sequence] = number
+        before = self._tables[entity].get(record_id)
+        if silently and before is not None:
+            moved = before.moved
+        else:
+            self._moves += 1
+            moved = self._moves
+        record = self._record(resource, body, render(body), moved, deleted=deleted)
+        horizon = self.visible_from()
+        if horizon:
+            record = replace(
+                record, visible_from=horizon, before=None if before is None else replace(before, before=None)
+            )
+        self._swap(entity, record_id, record)
+        if not silently:
+            for watcher in self.watchers:
+                watcher(record, before)
+        return record
+
+    def _record(self, resource: Resource, body: JsonObject, raw: bytes, moved: int, *, deleted: bool) -> Record:
+        facts = _facts(resource, body)
+        updated = facts.get("metadata.lastupdatedtime")
+        active = body.get("Active", True) is not False or resource.group not in LISTS
+        payment = resource.group == "payment" and not deleted
+        applications = applications_of(body) if payment else ()
+        return Record(
+            entity=resource.name,
+            id=str(body["Id"]),
+            json=raw,
+            facts={} if deleted else facts,
+            keys=() if deleted else tuple(_keys(resource, body, applications)),
+            applications=applications,
+            updated=updated if isinstance(updated, float) else 0.0,
+            moved=moved,
+            active=active,
+            deleted=deleted,
+        )
+
+    def _swap(self, entity: str, record_id: str, record: Record | None) -> None:
+        table = self._tables[entity]
+        before = table.get(record_id)
+        if self._undo is not None:
+            self._undo.append((entity, record_id, before))
+        place = (entity, record_id)
+        for key in before.keys if before else ():
+            held = self._index.get(key)
+            if held is not None:
+                held.pop(place, None)
+                if not held:
+                    del self._index[key]
+        if record is None:
+            table.pop(record_id, None)
+        else:
+            table[record_id] = record
+            for key in record.keys:
+                self._index.setdefault(key, {})[place] = None
+        self.versions[entity] += 1
+        self._unsaved[place] = None
+
+    def remember(self, key: str, answer: Answer, memory: int) -> None:
+        """Keep an answer for its request id; only the newest `memory` answers are kept."""
+        self._answers[key] = answer
+        self._unsaved_answers[key] = answer
+        while len(self._answers) > memory:
+            self._answers.popitem(last=False)
+
+    def remembered(self, key: str) -> Answer | None:
+        """The answer once given to a request id."""
+        return self._answers.get(key)
+
+    # Keeping -----------------------------------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        if self._file is not None and (self._unsaved or self._unsaved_answers):
+            rows = []
+            for entity, record_id in self._unsaved:
+                record = self._tables[entity].get(record_id)
+                if record is not None:
+                    rows.append(
+                        (self._realm, entity, record_id, record.json, record.deleted, record.moved, record.moved)
+                    )
+            answers = [(self._realm, key, held.digest, held.body) for key, held in self._unsaved_answers.items()]
+            self._file.execute("BEGIN")
+            self._file.executemany(
+                "INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (realm, entity, id) DO UPDATE SET "
+                "body = excluded.body, deleted = excluded.deleted, moved = excluded.moved",
+                rows,
+            )
+            self._file.executemany("INSERT INTO request (realm, key, digest, answer) VALUES (?, ?, ?, ?)", answers)
+            self._file.execute("COMMIT")
+        self._unsaved.clear()
+        self._unsaved_answers.clear()
+
+    def load(self) -> None:
+        """Read what the file holds."""
+        if self._file is None:
+            return
+        rows: Iterable[tuple[str, bytes, int, int]] = self._file.execute(
+            "SELECT entity, body, deleted, moved FROM record WHERE realm = ? ORDER BY place", (self._realm,)
+        )
+        for entity, raw, deleted, moved in rows:
+            body: JsonObject = parse(raw)
+            resource = RESOURCES[entity]
+            record = self._record(resource, body, raw, moved, deleted=bool(deleted))
+            self._swap(entity, record.id, record)
+            self._moves = max(self._moves, moved)
+            if record.id.isdigit():
+                self._sequences[resource.sequence] = max(self._sequences.get(resource.sequence, 0), int(record.id))
+        self._unsaved.clear()
+        # Ids of addresses stand inside of other records; each change can have used three of them at most.
+        self.start_sequence("address", 1_000 + 3 * self._moves)
+        remembered: Iterable[tuple[str, bytes, bytes]] = self._file.execute(
+            "SELECT key, digest, answer FROM request WHERE realm = ? ORDER BY place", (self._realm,)
+        )
+        for key, digest, answer in remembered:
+            self._answers[key] = Answer(digest, answer)
+
+    def note(self, name: str, body: bytes) -> None:
+        """Keep a small document (tokens, preferences of the server) beside the records."""
+        if self._file is not None:
+            self._file.execute("INSERT OR REPLACE INTO note VALUES (?, ?, ?)", (self._realm, name, body))
+
+    def noted(self, name: str) -> bytes | None:
+        """A document kept by `note`, or `None`."""
+        if self._file is None:
+            return None
+        row = self._file.execute("SELECT body FROM note WHERE realm = ? AND name = ?", (self._realm, name)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def close(self) -> None:
+        """Close the file, if there is one."""
+        if self._file is not None:
+            self._file.close()
+
+
+def _keys(resource: Resource, body: JsonObject, applications: tuple[Application, ...]) -> Iterator[Key]:
+    if resource.naming and (name := body.get(resource.naming)):
+        parent = (body.get("ParentRef") or {}).get("value", "") if resource.name in {"Item", "Account", "Class"} else ""
+        yield ("name", resource.naming_space, parent, str(name).strip().casefold())
+    if parent_ref := body.get("ParentRef"):
+        yield ("parent", resource.name, str(parent_ref.get("value")))
+    if resource.group in TRANSACTIONS:
+        if number := body.get("DocNumber"):
+            yield ("number", resource.name, str(number))
+        if customer := body.get("CustomerRef"):
+            yield ("customer", str(customer.get("value")))
+    yield from (("settled by", application.kind, application.target) for application in applications)
+    if resource.name == "Deposit":
+        yield from (("deposited", application.kind, application.target) for application in applications_of(body))

@@ -1,0 +1,346 @@
+"""Sales tax: what a form's tax is, and how agencies, rates and codes come to be.
+
+United States: a line is TAX or NON and the form's TxnTaxCodeRef says which rates apply. Elsewhere every line carries
+the id of its code. Rounded half up, per line and rate, then summed; a switch rounds once per rate instead.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from reconcile.sandbox.quickbooks import faults
+from reconcile.sandbox.quickbooks.entities import RESOURCES, Resource
+from reconcile.sandbox.quickbooks.faults import FaultError
+from reconcile.sandbox.quickbooks.numbers import (
+    HUNDRED,
+    ZERO,
+    JsonObject,
+    amount,
+    as_decimal,
+    cents,
+    parse_number,
+    plain,
+)
+from reconcile.sandbox.quickbooks.state import CompanyState
+from reconcile.sandbox.quickbooks.store import Record
+
+_AUTOMATED: Final = "AUTO_TAX_CODE"
+_LONGEST_NAME: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """One rate of a code, in percent.
+
+    Attributes:
+        id: The TaxRate.
+        percent: For example `Decimal("7.1")`.
+        on: `TaxOnAmount`, `TaxOnAmountPlusTax` or `TaxOnTax`.
+    """
+
+    id: str
+    percent: Decimal
+    on: str = "TaxOnAmount"
+
+
+@dataclass(frozen=True, slots=True)
+class TaxableLine:
+    """The net amount of a line, after its share of a discount that reduces tax, and the rates on it."""
+
+    net: Decimal
+    rates: tuple[Rate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RateTotal:
+    """Tax of one rate over a whole form."""
+
+    rate: Rate
+    net: Decimal
+    tax: Decimal
+
+
+def tax_by_rate(lines: list[TaxableLine], rounding: str = "line") -> list[RateTotal]:
+    """Tax of a form, one entry per rate in the order of appearance.
+
+    Args:
+        lines: The lines with their rates.
+        rounding: `line` rounds each rate on each line and sums; `rate` sums the nets and rounds once.
+    """
+    order: dict[str, Rate] = {}
+    nets: dict[str, Decimal] = {}
+    taxes: dict[str, Decimal] = {}
+    for line in lines:
+        so_far = ZERO
+        for rate in line.rates:
+            base = {"TaxOnAmountPlusTax": line.net + so_far, "TaxOnTax": so_far}.get(rate.on, line.net)
+            exact = base * rate.percent / HUNDRED
+            tax = cents(exact) if rounding == "line" else exact
+            so_far += tax
+            order.setdefault(rate.id, rate)
+            nets[rate.id] = nets.get(rate.id, ZERO) + base
+            taxes[rate.id] = taxes.get(rate.id, ZERO) + tax
+    return [RateTotal(rate, nets[key], cents(taxes[key])) for key, rate in order.items()]
+
+
+def rates_of(state: CompanyState, code_id: str) -> tuple[Rate, ...]:
+    """The sales rates of a tax code in their order; empty for `NON` and codes without rates."""
+    record = state.store.get("TaxCode", code_id)
+    if record is None:
+        return ()
+    details = (record.body().get("SalesTaxRateList") or {}).get("TaxRateDetail") or []
+    rates = []
+    for detail in sorted(details, key=lambda entry: int(entry.get("TaxOrder", 0))):
+        rate = state.store.get("TaxRate", str(detail["TaxRateRef"]["value"]))
+        if rate is not None:
+            percent = as_decimal(rate.body().get("RateValue"))
+            rates.append(Rate(rate.id, percent, str(detail.get("TaxTypeApplicable", "TaxOnAmount"))))
+    return tuple(rates)
+
+
+def tax_detail(state: CompanyState, body: JsonObject, lines: list[tuple[Decimal, str]]) -> Decimal:
+    """Work out a form's tax and write its TxnTaxDetail.
+
+    Args:
+        state: The company.
+        body: The form; `TxnTaxDetail` as requested is read and replaced.
+        lines: Net amount and tax code of each line that could be taxed.
+
+    Returns:
+        The total tax.
+    """
+    requested = body.pop("TxnTaxDetail", None) or {}
+    if not state.preference("TaxPrefs", "UsingSalesTax", True):
+        return ZERO
+    if state.country != "US":
+        return _foreign_tax(state, body, requested, lines)
+    taxed = [net for net, code in lines if code == "TAX"]
+    code_id = automated_code(state) if state.switches.automated_sales_tax else _classic_code(state, body, requested)
+    rates = rates_of(state, code_id) if code_id else ()
+    totals = tax_by_rate([TaxableLine(net, rates) for net in taxed], state.switches.tax_rounding) if rates else []
+    if (
+        state.switches.automated_sales_tax
+        and "TotalTax" in requested
+        and requested.get("TotalTaxSpecified") is not False
+    ):
+        totals = _prorated(totals, as_decimal(requested["TotalTax"]))
+    return _write(body, totals, code_id if totals else str((requested.get("TxnTaxCodeRef") or {}).get("value", "")))
+
+
+def _classic_code(state: CompanyState, body: JsonObject, requested: JsonObject) -> str:
+    if ref := requested.get("TxnTaxCodeRef"):
+        return str(ref["value"])
+    customer = state.store.get("Customer", str((body.get("CustomerRef") or {}).get("value", "")))
+    if customer is not None:
+        held = customer.body()
+        if held.get("Taxable") and (ref := held.get("DefaultTaxCodeRef")):
+            return str(ref["value"])
+    ref = state.preference("TaxPrefs", "TaxGroupCodeRef") or {}
+    return str(ref.get("value", ""))
+
+
+def _foreign_tax(
+    state: CompanyState, body: JsonObject, requested: JsonObject, lines: list[tuple[Decimal, str]]
+) -> Decimal:
+    if body.get("GlobalTaxCalculation") == "NotApplicable":
+        if requested.get("TaxLine") or as_decimal(requested.get("TotalTax")):
+            sentence = "TxnTaxDetail cannot be given when GlobalTaxCalculation is NotApplicable."
+            raise faults.one(6170, "Invalid Tax Detail", sentence, "TxnTaxDetail")
+        return _write(body, [], "")
+    if any(not code for _, code in lines):
+        raise faults.business("Make sure all your transactions have a GST/HST rate before you save.")
+    taxable = [TaxableLine(net, rates_of(state, code)) for net, code in lines]
+    totals = tax_by_rate(taxable, state.switches.tax_rounding)
+    if "TotalTax" in requested and requested.get("TaxLine"):
+        totals = _prorated(totals, as_decimal(requested["TotalTax"]))
+    return _write(body, totals, "")
+
+
+def _prorated(totals: list[RateTotal], wanted: Decimal) -> list[RateTotal]:
+    """A total given by the client, spread over the rates in proportion; the last one takes what rounding leaves."""
+    computed = sum((total.tax for total in totals), ZERO)
+    spread: list[RateTotal] = []
+    left = cents(wanted)
+    for position, total in enumerate(totals):
+        last = position == len(totals) - 1
+        share = left if last or not computed else cents(wanted * total.tax / computed)
+        left -= share
+        spread.append(RateTotal(total.rate, total.net, share))
+    return spread
+
+
+def _write(body: JsonObject, totals: list[RateTotal], code_id: str) -> Decimal:
+    total = sum((entry.tax for entry in totals), ZERO)
+    detail: JsonObject = {}
+    if code_id:
+        detail["TxnTaxCodeRef"] = {"value": code_id}
+    detail["TotalTax"] = amount(total)
+    if totals:
+        detail["TaxLine"] = [
+            {
+                "Amount": amount(entry.tax),
+                "DetailType": "TaxLineDetail",
+                "TaxLineDetail": {
+                    "TaxRateRef": {"value": entry.rate.id},
+                    "PercentBased": True,
+                    "TaxPercent": plain(entry.rate.percent),
+                    "NetAmountTaxable": amount(entry.net),
+                },
+            }
+            for entry in totals
+        ]
+    body["TxnTaxDetail"] = detail
+    return total
+
+
+def automated_code(state: CompanyState) -> str:
+    """The code of the automated engine, made when it is first needed."""
+    known = state.store.find("name", "TaxCode", "", _AUTOMATED.casefold())
+    if known:
+        return known[0].id
+    agency = state.add(
+        RESOURCES["TaxAgency"], _agency({"DisplayName": "Automated Sales Tax", "TaxAgencyConfig": "SYSTEM_GENERATED"})
+    )
+    rate = _add_rate(state, "Automated Sales Tax", Decimal(state.switches.automated_tax_rate), str(agency["Id"]))
+    return _add_code(state, _AUTOMATED, [rate])
+
+
+def create_agency(state: CompanyState, resource: Resource, cleaned: JsonObject) -> JsonObject:
+    """Add a tax agency."""
+    name = str(cleaned.get("DisplayName", "")).strip()
+    if not name:
+        raise FaultError(faults.required("DisplayName"))
+    for holder in state.store.find("name", "TaxAgency", "", name.casefold()):
+        raise faults.duplicate_name(holder.id)
+    body = {key: value for key, value in cleaned.items() if value != "" and key not in {"Id", "SyncToken", "sparse"}}
+    return state.add(resource, _agency(body))
+
+
+def _agency(body: JsonObject) -> JsonObject:
+    return {"TaxTrackedOnSales": True, "TaxTrackedOnPurchases": False, "TaxAgencyConfig": "USER_DEFINED", **body}
+
+
+# Tax service -----------------------------------------------------------------------------------------------------
+
+
+def create_code(state: CompanyState, request: Any) -> JsonObject:
+    """POST taxservice/taxcode: a new code out of existing and new rates.
+
+    Returns:
+        The bare answer, without entity wrapper and time.
+    """
+    if not isinstance(request, dict):
+        raise FaultError(faults.unparseable())
+    known = {"TaxCode", "TaxCodeId", "TaxRateDetails", "Id", "SyncToken", "domain", "sparse", "Fault"}
+    for name in request:
+        if name not in known:
+            raise FaultError(faults.unknown_property(name, "TaxService", sorted(known)))
+    name = str(request.get("TaxCode") or "").strip()
+    if not name:
+        raise FaultError(faults.required("TaxCode"))
+    if len(name) > _LONGEST_NAME:
+        raise FaultError(faults.wrong_length("TaxCode", _LONGEST_NAME, len(name)))
+    details = request.get("TaxRateDetails") or []
+    if not details:
+        raise FaultError(faults.required("TaxRateDetails"))
+    if state.store.find("name", "TaxCode", "", name.casefold()):
+        raise _taken("tax code")
+    used: list[Record] = []
+    answered = []
+    for detail in details:
+        rate = _existing_or_new_rate(state, detail)
+        if any(rate.id == other.id for other in used):
+            raise faults.business("The same tax rate cannot be used twice in a tax code.")
+        used.append(rate)
+        body = rate.body()
+        answered.append(
+            {
+                "TaxRateName": body["Name"],
+                "TaxRateId": rate.id,
+                "RateValue": body["RateValue"],
+                "TaxAgencyId": str(body["AgencyRef"]["value"]),
+                "TaxApplicableOn": detail["TaxApplicableOn"],
+            }
+        )
+    code_id = _add_code(state, name, used)
+    return {"TaxCode": name, "TaxCodeId": code_id, "TaxRateDetails": answered}
+
+
+def _existing_or_new_rate(state: CompanyState, detail: JsonObject) -> Record:
+    if detail.get("TaxApplicableOn") not in {"Sales", "Purchase"}:
+        raise faults.one(
+            2270, "TaxApplicableOn Missing", "TaxApplicableOn is required: Sales or Purchase.", "TaxApplicableOn"
+        )
+    if detail.get("TaxRateId") not in (None, "", 0):
+        held = state.store.get("TaxRate", str(detail["TaxRateId"]))
+        if held is None:
+            raise faults.bad_reference(f"TaxRates element id {detail['TaxRateId']} not found")
+        return held
+    name = str(detail.get("TaxRateName") or "").strip()
+    value = parse_number(str(detail.get("RateValue", "")).removesuffix("%"))
+    agency = str(detail.get("TaxAgencyId") or "")
+    wanted = (("TaxRateName", name), ("RateValue", value is not None), ("TaxAgencyId", agency))
+    faults.combined(faults.required(field) for field, given in wanted if not given)
+    if len(name) > _LONGEST_NAME:
+        raise FaultError(faults.wrong_length("TaxRateName", _LONGEST_NAME, len(name)))
+    if value is None or not ZERO <= value <= HUNDRED:
+        raise faults.one(
+            2150, "Invalid Percent", f"Invalid Percent : Supplied value:{detail.get('RateValue')}", "RateValue"
+        )
+    if state.store.get("TaxAgency", agency) is None:
+        raise faults.bad_reference(f"TaxAgencies element id {agency} not found")
+    if state.store.find("name", "TaxRate", "", name.casefold()):
+        raise _taken("tax rate")
+    return _add_rate(state, name, value, agency)
+
+
+def _taken(kind: str) -> FaultError:
+    detail = (
+        f"The name supplied already exists. : Another {kind} is already using this \nname. Please use a different name."
+    )
+    return faults.one(6240, "Duplicate Name Exists Error", detail)
+
+
+def _add_rate(state: CompanyState, name: str, percent: Decimal, agency_id: str) -> Record:
+    body = state.add(
+        RESOURCES["TaxRate"],
+        {
+            "Name": name,
+            "Description": name,
+            "Active": True,
+            "RateValue": plain(percent),
+            "AgencyRef": {"value": agency_id},
+            "SpecialTaxType": "NONE",
+            "DisplayType": "ReadOnly",
+            "EffectiveTaxRate": [
+                {"RateValue": plain(percent), "EffectiveDate": f"{state.today().isoformat()}T00:00:00-08:00"}
+            ],
+        },
+    )
+    return state.record("TaxRate", str(body["Id"]))
+
+
+def _add_code(state: CompanyState, name: str, rates: list[Record]) -> str:
+    details = [
+        {
+            "TaxTypeApplicable": "TaxOnAmount",
+            "TaxRateRef": {"value": rate.id, "name": str(rate.facts["name"])},
+            "TaxOrder": 0,
+        }
+        for rate in rates
+    ]
+    body = state.add(
+        RESOURCES["TaxCode"],
+        {
+            "Name": name,
+            "Description": name,
+            "Active": True,
+            "Hidden": False,
+            "Taxable": True,
+            "TaxGroup": True,
+            "SalesTaxRateList": {"TaxRateDetail": details},
+            "PurchaseTaxRateList": {"TaxRateDetail": []},
+            "TaxCodeConfigType": "USER_DEFINED",
+        },
+    )
+    return str(body["Id"])

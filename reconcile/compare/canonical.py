@@ -31,6 +31,12 @@ def side_and_id(key: str) -> tuple[Side, str]:
     return Side(side), record_id
 
 
+def keyed(side: Side, ids: pd.Series[str]) -> pd.Series[str]:
+    """:func:`key_of` for many; the id of a record that is only planned is its key already."""
+    planned = ids.str.startswith(f"{side.other}:").fillna(value=False).astype(bool)
+    return ids.where(planned, f"{side}:" + ids)
+
+
 @dataclass(frozen=True, slots=True)
 class References:
     """Translates references of one side to keys, by the pairs of the entities compared so far.
@@ -56,16 +62,19 @@ class References:
         return References(grown.pairs, {**self.labels, entity: labels[~labels.index.duplicated()]})
 
     def keys(self, side: Side, entity: Entity, ids: pd.Series[str]) -> pd.Series[str]:
-        """The keys of records of ``entity`` given by their ids on ``side``; a missing id has no key."""
+        """The keys of records of ``entity`` given by their ids on ``side``; a missing id has no key.
+
+        A record that is only planned has its key for an id (:func:`~reconcile.compare.planning.simulate`).
+        """
         if side is Side.BOOKS:
-            return f"{Side.BOOKS}:" + ids
+            return keyed(side, ids)
         paired = self._books_ids(entity, ids)
-        return (f"{Side.BOOKS}:" + paired).where(paired.notna(), f"{Side.BILLING}:" + ids)
+        return keyed(Side.BOOKS, paired).where(paired.notna(), keyed(side, ids))
 
     def ids(self, side: Side, entity: Entity, keys: pd.Series[str]) -> pd.Series[str]:
         """The ids on ``side`` of records given by key; missing where the record is not there."""
         own = keys.str.startswith(f"{side}:").fillna(value=False).astype(bool)
-        ids = keys.str.partition(":")[2].astype("str")
+        ids = keys.str.replace(r"^(?:books|billing):", "", regex=True)
         if entity not in self.pairs:
             return ids.where(own)
         there, here = f"{side.other}_id", f"{side}_id"

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reconcile.compare.canonical import References, canonical, described, exact, is_live, shown
+from reconcile.compare.canonical import References, canonical, described, exact, is_live, keyed, shown
 from reconcile.compare.cells import ENDINGS, KEPT_WHEN_VOID, Cells, Paired, mark_edited_elsewhere
 from reconcile.compare.expressible import remedy_in_books, why_not_in_books
 from reconcile.compare.matching import Matching, match_frames
@@ -50,6 +50,7 @@ def compare(
     agreement: Agreement,
     references: References,
     policy: Policy | None = None,
+    matching: Matching | None = None,
 ) -> Comparison:
     """Compare one entity of both sides with what they last agreed on.
 
@@ -60,6 +61,7 @@ def compare(
         agreement: what both were last seen to hold.
         references: pairs of the entities compared before; pass them on with :meth:`References.including`.
         policy: who wins where both sides have their own value; ``None`` holds them all.
+        matching: who is who, where the caller has matched already.
 
     Returns:
         The comparison. Differences of what a push may set carry a decision; a result (tax, total) that differs although
@@ -69,7 +71,8 @@ def compare(
         IncompletePullError: a side gave the same id twice.
         ReconcileError: the agreement cannot be read.
     """
-    return _Comparer(entity, {Side.BOOKS: books, Side.BILLING: billing}, agreement, references, policy).comparison()
+    sides = {Side.BOOKS: books, Side.BILLING: billing}
+    return _Comparer(entity, sides, agreement, references, policy or Policy(), matching).comparison()
 
 
 def compare_all(
@@ -93,17 +96,18 @@ class _Comparer:
         snapshots: Mapping[Side, Snapshot],
         agreement: Agreement,
         references: References,
-        policy: Policy | None,
+        policy: Policy,
+        matching: Matching | None,
     ) -> None:
         self.entity = entity
         self.snapshots = snapshots
-        self.policy = policy or Policy()
+        self.policy = policy
         self.frames = {side: canonical(snapshot, references) for side, snapshot in snapshots.items()}
         books, billing = ((snapshots[side], self.frames[side]) for side in Side)
-        self.matching: Matching = match_frames(entity, books, billing, agreement, references)
-        self.references = references.including(entity, self.matching.pairs, books[0], billing[0])
+        self.matching = matching or match_frames(self.entity, books, billing, agreement, references)
+        self.references = references.including(self.entity, self.matching.pairs, books[0], billing[0])
         self.base, self.settled = remembered(agreement, references)
-        self.words = {side: described(entity, frame, self.references) for side, frame in self.frames.items()}
+        self.words = {side: described(self.entity, frame, self.references) for side, frame in self.frames.items()}
         self.findings: list[Finding] = list(self.matching.findings)
         self.changes: list[pd.DataFrame] = []
         self.differences: list[pd.DataFrame] = []
@@ -150,7 +154,7 @@ class _Comparer:
         }
         return Paired(
             self.entity,
-            f"{Side.BOOKS}:" + ids[Side.BOOKS],
+            keyed(Side.BOOKS, ids[Side.BOOKS]),
             ids,
             pairs["linked"].to_numpy(dtype=bool),
             frames,

@@ -38,3 +38,6 @@ TO = {Side.BOOKS: Decision.TO_BOOKS, Side.BILLING: Decision.TO_BILLING}
 CHANGED_IN = {Side.BOOKS: Verdict.CHANGED_IN_BOOKS, Side.BILLING: Verdict.CHANGED_IN_BILLING}
 GONE_FROM = {Side.BOOKS: Verdict.GONE_FROM_BOOKS, Side.BILLING: Verdict.GONE_FROM_BILLING}
 NEW_IN = {Side.BOOKS: Verdict.NEW_IN_BOOKS, Side.BILLING: Verdict.NEW_IN_BILLING}
+
+DISPUTES = frozenset({CONFLICT, DIFFERENT, FIXED, BUNDLE, UNVOID, PAID_VOID, MERGE, INEXPRESSIBLE, TOTALS})
+"""Rules about single fields: they keep those fields waiting, and others only where the field decides what they mean."""

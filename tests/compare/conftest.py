@@ -11,6 +11,7 @@ import pytest
 
 from reconcile.compare.canonical import References, canonical
 from reconcile.compare.diff import compare_all
+from reconcile.compare.planning import Planned, make_plan
 from reconcile.compare.policy import Policy, written_fields
 from reconcile.model.changes import BASE_COLUMNS, LINK_COLUMNS, Agreement, Comparison
 from reconcile.model.entities import ROWS_COLUMN, Entity, Kind, Side
@@ -176,6 +177,20 @@ class Trade:
             )
             for entity in Entity
         }
+
+    def plan(self, *findings: Finding, **settings: Any) -> Planned:
+        """What a push would do, given these findings of the checks."""
+        compared = self.compare()
+        told = [finding for comparison in compared.values() for finding in comparison.findings]
+        return make_plan(
+            "craigs",
+            compared,
+            self.books.snapshots(),
+            self.billing.snapshots(),
+            self.agreements(),
+            [*told, *findings],
+            **settings,
+        )
 
     def compare(self) -> dict[Entity, Comparison]:
         return compare_all(self.books.snapshots(), self.billing.snapshots(), self.agreements(), self.policy)

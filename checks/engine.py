@@ -116,4 +116,4 @@ def _exception(info: Any) -> str:
     """Why the expectation could not be carried out: one entry, or one per metric, depending on where it broke."""
     entries = [info] if "raised_exception" in info else list(info.values())
     messages = [str(entry.get("exception_message")) for entry in entries if entry.get("raised_exception")]
-    return "; ".join(messages)
+    return "; ".join(dict.fromkeys(messages))

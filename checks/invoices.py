@@ -221,7 +221,7 @@ def facts(world: World, side: Side, entity: Entity) -> pd.DataFrame:
     frame = world.records(side, entity)
     lines = world.rows(side, entity)
     live = ~columns.truth(frame["void"])
-    frame = _with_numbers(frame, live, world)
+    frame = _with_numbers(frame, live, world, side)
     frame = _with_sums(frame, lines, live)
     frame = _with_balance(frame, live, world, side)
     frame["latest_date"] = world.latest_date
@@ -240,7 +240,7 @@ def facts(world: World, side: Side, entity: Entity) -> pd.DataFrame:
     return frame
 
 
-def _with_numbers(frame: pd.DataFrame, live: pd.Series[Any], world: World) -> pd.DataFrame:
+def _with_numbers(frame: pd.DataFrame, live: pd.Series[Any], world: World, side: Side) -> pd.DataFrame:
     """Number rules, the fault in words, and for each bad number a free one above the highest of both sides."""
     number = frame["number"]
     # A void invoice without counterpart is never carried, so its number may be what it is.
@@ -252,7 +252,7 @@ def _with_numbers(frame: pd.DataFrame, live: pd.Series[Any], world: World) -> pd
     frame["number_unique"] = columns.where(live & number.notna(), frame["number_count"] == 1)
     bad = carried & ~columns.truth(frame["number_digits"])
     frame["number_fault"] = number[bad & number.notna()].map(_number_fault).reindex(frame.index).astype("str")
-    remedies = [_number_remedy(world.highest_number, place) for place in range(1, int(bad.sum()) + 1)]
+    remedies = [_number_remedy(side, world.highest_number, place) for place in range(1, int(bad.sum()) + 1)]
     frame["number_remedy"] = pd.Series(remedies, index=frame.index[bad], dtype="str").reindex(frame.index)
     return frame
 
@@ -272,12 +272,16 @@ def _number_fault(number: str) -> str:
     return f"has {shown} in it; only the digits 0 to 9 are allowed"
 
 
-def _number_remedy(highest: int | None, place: int) -> str:
+def _number_remedy(side: Side, highest: int | None, place: int) -> str:
     """Where to change it and to what; no proposal is made when not all numbers are known or none is free above."""
     proposed = "" if highest is None else str(highest + place)
     if proposed and len(proposed) <= NUMBER_LENGTH:
-        return f"Change the number in QuickBooks, for example to {proposed}, which is free; then synchronize again."
-    return "Change the number in QuickBooks to 1 to 21 digits that no other invoice has; then synchronize again."
+        good = f"for example {proposed}, which is free"
+    else:
+        good = f"1 to {NUMBER_LENGTH} digits that no other invoice has"
+    if side is Side.BILLING:
+        return f"A saved ReliaBills invoice keeps its number: void it there and make it again with another ({good})."
+    return f"Change the number in QuickBooks ({good}); then synchronize again."
 
 
 def _with_sums(frame: pd.DataFrame, lines: pd.DataFrame, live: pd.Series[Any]) -> pd.DataFrame:

@@ -43,7 +43,8 @@ CHECKS = (
         Entity.PAYMENT,
         BOTH_HOLD,
         holds("amount_not_negative"),
-        'Payment "{label}" of {customer} on {payment_date} has a negative amount in {here}: {amount:money}.',
+        'Payment "{label}" of {customer} on {payment_date} has a negative amount in {here}: {received:money} received, '
+        "{credit:money} credited.",
         "Make it a refund in {here}; a payment cannot be negative.",
     ),
     Check(
@@ -61,7 +62,8 @@ CHECKS = (
         Entity.PAYMENT,
         BOTH_NOTE,
         holds("method_known"),
-        'Payment "{label}" of {customer} over {amount:money} was made by a method that is not known: {method}.',
+        'Payment "{label}" of {customer} over {amount:money} was made by a method that is not known in '
+        "{here}: {method}.",
         "Nothing to do; it is carried as another method.",
     ),
     Check(
@@ -134,9 +136,10 @@ def facts(world: World, side: Side, entity: Entity) -> pd.DataFrame:
     key = frame["id"]
     live = ~columns.truth(frame["void"])
     frame["available"] = frame["amount"]
-    frame["amount_present"] = world.frame(side, entity)["amount"].notna()
+    frame["received"] = world.frame(side, entity)["amount"]
+    frame["amount_present"] = frame["received"].notna()
     frame["amount_not_negative"] = columns.where(
-        frame["amount_present"], (frame["amount"] >= 0) & (frame["credit"].fillna(0) >= 0)
+        frame["amount_present"], (frame["received"] >= 0) & (frame["credit"].fillna(0) >= 0)
     )
     frame["latest_date"] = world.latest_date
     frame["date_sane"] = columns.is_sane_date(frame["payment_date"], world.latest_date)

@@ -140,7 +140,11 @@ def _result_row(suite: Suite, side: Side, result: CheckResult, choice: Severity)
 def _findings(
     world: World, side: Side, result: CheckResult, facts: pd.DataFrame, choice: Severity
 ) -> Iterator[Finding]:
-    """One finding per failing record (unless the side itself has said so already), or one for the whole side."""
+    """One finding per failing record, or one for the whole side.
+
+    What the side itself has said of a record is not said again, and of records without an id of their own nothing else
+    is said: their child rows cannot be told apart.
+    """
     check = result.check
     severity = _severity(check, side, choice)
     spoken = {"here": side.product, "there": side.other.product, "records": check.entity.plural}
@@ -149,13 +153,15 @@ def _findings(
         yield _finding(check, severity, side, spoken, currency="")
         return
     told = {one.record_id for one in world.snapshot(side, check.entity).findings if one.check in check.told_by}
+    about_key = check.expectation.column == "id"
+    confused = set(facts.loc[facts["id"].duplicated(), "id"])
     needed = {"id", "label", "customer", "currency", "linked", check.amount or "id"}
     needed |= {name for text in (check.sentence, check.remedy) for _, name, _, _ in _parse(text) if name}
     for row in facts.loc[list(result.failing), sorted(needed & set(facts.columns))].to_dict("records"):
         named = {str(name): value for name, value in row.items()}
-        if named["id"] in told:
+        if named["id"] in told or (not about_key and (pd.isna(named["id"]) or named["id"] in confused)):
             continue
-        currency = "" if pd.isna(named["currency"]) else str(named["currency"])
+        currency = world.currency if pd.isna(named["currency"]) else str(named["currency"])
         grade = check.linked_severity if check.linked_severity and named["linked"] else severity
         yield _finding(check, grade, side, named | spoken, currency=currency)
 

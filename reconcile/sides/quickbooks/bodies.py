@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import Enum
 from typing import Any
 
 from reconcile.model.money import from_minor, from_scaled, line_amount, show
@@ -143,7 +144,23 @@ class Money:
         return from_minor(minor, self.currency)
 
 
-def invoice(fields: Fields, context: Fields, current: Fields | None, currency: str, *, creating: bool) -> Body:
+class Untaxed(Enum):
+    """How an invoice with taxable lines and no tax rate is said, which depends on the company's sales tax settings."""
+
+    PLAIN = "without a word: nothing is taxed unless a rate is named"
+    ZERO = "by a tax of zero: the automated engine would find a rate of its own"
+    IMPOSSIBLE = "not at all: the company's default rate would be charged"
+
+
+def invoice(
+    fields: Fields,
+    context: Fields,
+    current: Fields | None,
+    currency: str,
+    *,
+    creating: bool,
+    untaxed: Untaxed = Untaxed.PLAIN,
+) -> Body:
     """An invoice's request, from the fields to set.
 
     Args:
@@ -152,6 +169,7 @@ def invoice(fields: Fields, context: Fields, current: Fields | None, currency: s
         current: the invoice as QuickBooks has it (raw), needed when its lines, discount or tax change.
         currency: of its amounts.
         creating: whether there is no such invoice yet.
+        untaxed: how to say that taxable lines bear no tax.
 
     Raises:
         CannotWriteError: a line or the discount cannot be said in QuickBooks.
@@ -175,7 +193,7 @@ def invoice(fields: Fields, context: Fields, current: Fields | None, currency: s
     if relined:
         body |= _lines_and_discount(fields, whole, current, Money(currency))
     if relined or "tax_rate_id" in fields:
-        body |= _tax(whole, current, body.get("Line"))
+        body |= _tax(whole, current, body.get("Line"), untaxed)
     return body
 
 
@@ -309,18 +327,25 @@ def _no_such_discount(discount: Discount, parts: Parts, currency: str) -> str:
     )
 
 
-def _tax(whole: Fields, current: Fields | None, lines: Sequence[Fields] | None) -> Body:
-    """The tax code, so that QuickBooks computes; an explicit zero where taxable lines have no rate at all."""
+def _tax(whole: Fields, current: Fields | None, lines: Sequence[Fields] | None, untaxed: Untaxed) -> Body:
+    """The tax code alone, so that QuickBooks computes the tax."""
     if whole.get("tax_rate_id"):
         return {"TxnTaxDetail": {"TxnTaxCodeRef": {"value": whole["tax_rate_id"]}}}
     before = current or {}
-    if (before.get("TxnTaxDetail") or {}).get("TotalTax"):
-        return {}  # a tax without a code is QuickBooks' own; it computes it again
+    tax = before.get("TxnTaxDetail") or {}
     said = lines if lines is not None else before.get("Line") or []
     taxable = any(
         ((line.get("SalesItemLineDetail") or {}).get("TaxCodeRef") or {}).get("value") == "TAX" for line in said
     )
-    return {"TxnTaxDetail": {"TotalTax": Decimal(0)}} if taxable else {}
+    # a tax without a code was found by QuickBooks itself, which will find it again
+    if not taxable or untaxed is Untaxed.PLAIN or (tax.get("TotalTax") and not tax.get("TxnTaxCodeRef")):
+        return {}
+    if untaxed is Untaxed.ZERO:
+        return {"TxnTaxDetail": {"TotalTax": Decimal(0)}}
+    raise CannotWriteError(
+        "The invoice has taxable lines but no tax rate; QuickBooks would charge the company's default rate. Choose a "
+        "tax rate for the invoice, or mark its lines as not taxable."
+    )
 
 
 def payment(fields: Fields, context: Fields, current: Fields | None, currency: str, *, creating: bool) -> Body:

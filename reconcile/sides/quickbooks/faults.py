@@ -134,7 +134,7 @@ _EXPLAINED: dict[str, tuple[str, str]] = {
         "Settle the balance first, then sync again.",
     ),
     "6240": (
-        "another customer, vendor, employee or product in QuickBooks already has this name",
+        "another customer, vendor, employee, product or tax rate in QuickBooks already has this name",
         "If it is the same one, link the two; else change one of the names, then sync again.",
     ),
     "6270": ("the invoice is older than the stock record of a product on it", "Correct the date or the stock record."),
@@ -170,6 +170,7 @@ def explain_all(faults: Iterable[Fault]) -> str:
 
 
 def _short(text: str) -> str:
+    text = " ".join(text.split())
     return text if len(text) <= _QUOTED_LENGTH else f"{text[:_QUOTED_LENGTH]}..."
 
 

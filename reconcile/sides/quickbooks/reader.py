@@ -58,7 +58,7 @@ class QuickBooksReader:
     ) -> None:
         self._session = session
         self._clock = clock
-        self._home_currency: str | None = None
+        self._settings: Mapping[str, Any] | None = None
 
     @property
     def side(self) -> Side:
@@ -81,21 +81,28 @@ class QuickBooksReader:
         return CompanyIdentity(realm, name, self.home_currency())
 
     def home_currency(self) -> str:
-        """The company's own currency, asked once.
+        """The company's own currency.
 
         Raises:
             RefusedError: QuickBooks does not say.
         """
-        if self._home_currency is None:
-            preferences = self._session.get(self._session.address("preferences"))
-            try:
-                self._home_currency = str(preferences["Preferences"]["CurrencyPrefs"]["HomeCurrency"]["value"])
-            except (KeyError, TypeError) as error:
-                raise RefusedError(
-                    "QuickBooks does not say which currency this company has. Open the company's currency settings in "
-                    "QuickBooks, save them, then try again."
-                ) from error
-        return self._home_currency
+        try:
+            return str(self._preferences()["CurrencyPrefs"]["HomeCurrency"]["value"])
+        except (KeyError, TypeError) as error:
+            raise RefusedError(
+                "QuickBooks does not say which currency this company has. Open the company's currency settings in "
+                "QuickBooks, save them, then try again."
+            ) from error
+
+    def _preferences(self) -> Mapping[str, Any]:
+        """The company's settings, asked once."""
+        if self._settings is None:
+            content = self._session.get(self._session.address("preferences"))
+            settings = content.get("Preferences") if isinstance(content, dict) else None
+            if not isinstance(settings, dict):
+                raise RefusedError("QuickBooks does not give the settings of this company. Try again later.")
+            self._settings = settings
+        return self._settings
 
     def census(self, entity: Entity, progress: Progress = no_progress) -> Snapshot:
         """All records of an entity: inactive and void ones too, in pages, counted at the end.

@@ -27,7 +27,7 @@ from reconcile.model.entities import Entity
 from reconcile.model.money import from_minor
 from reconcile.model.plan import Action
 from reconcile.sides.quickbooks import bodies, query
-from reconcile.sides.quickbooks.bodies import Body, CannotWriteError
+from reconcile.sides.quickbooks.bodies import Body, CannotWriteError, Untaxed
 from reconcile.sides.quickbooks.faults import STALE, Fault, explain_all, faults_in, name_locked, uncertain
 from reconcile.sides.quickbooks.mapping import Lookups, MalformedError, carried, fields_of, payment_method
 from reconcile.sides.quickbooks.pages import Page
@@ -183,7 +183,7 @@ class QuickBooksWriter(QuickBooksReader):
         home = self.home_currency()
         currency = str(context.get("currency") or home)
         if write.entity is Entity.INVOICE:
-            body = bodies.invoice(fields, context, current, currency, creating=creating)
+            body = bodies.invoice(fields, context, current, currency, creating=creating, untaxed=self._untaxed())
         else:
             method_id = self._method_id(fields.get("method"))
             body = bodies.payment({**fields, "method_id": method_id}, context, current, currency, creating=creating)
@@ -324,6 +324,13 @@ class QuickBooksWriter(QuickBooksReader):
                 )
             self._income_account_id = str(found[0]["Id"])
         return self._income_account_id
+
+    def _untaxed(self) -> Untaxed:
+        """How this company says that taxable lines bear no tax (API file 4.8)."""
+        tax = self._preferences().get("TaxPrefs") or {}
+        if tax.get("PartnerTaxEnabled"):
+            return Untaxed.ZERO
+        return Untaxed.IMPOSSIBLE if tax.get("UsingSalesTax") and tax.get("TaxGroupCodeRef") else Untaxed.PLAIN
 
     def _payment_methods(self) -> dict[str, PaymentMethod]:
         if self._methods is None:

@@ -1,0 +1,72 @@
+"""What the midnight job would charge twice: paid in QuickBooks, open in ReliaBills, and the customer on auto pay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from reconcile.compare.canonical import is_live
+from reconcile.model.entities import Entity
+from reconcile.model.money import show
+from reconcile.model.snapshot import Snapshots
+
+RISK_COLUMNS = {
+    "number": "str",
+    "customer": "str",
+    "billing_balance": "Int64",
+    "books_balance": "Int64",
+    "at_risk": "Int64",
+    "currency": "str",
+    "why": "str",
+}
+
+
+def midnight_risk(books: Snapshots, billing: Snapshots, pairs: Mapping[Entity, pd.DataFrame]) -> pd.DataFrame:
+    """Invoices that ReliaBills would charge at midnight although QuickBooks has them paid, in part or in full.
+
+    Args:
+        books: QuickBooks as it is now.
+        billing: ReliaBills as it is now.
+        pairs: ``books_id`` and ``billing_id`` of every pair, per entity; an invoice without a counterpart is no risk.
+
+    Returns:
+        Columns :data:`RISK_COLUMNS`, the largest risk first; ``at_risk`` is what is open in ReliaBills beyond what is
+        open in QuickBooks, minor units.
+    """
+    customers = billing[Entity.CUSTOMER].frame.set_index("id")
+    on_auto_pay = customers.index[customers["auto_pay"].fillna(value=False).to_numpy(dtype=bool)]
+    invoices = billing[Entity.INVOICE].frame
+    chargeable = is_live(invoices) & (invoices["state"] != "closed") & (invoices["balance"].fillna(0) > 0)
+    open_there = invoices[chargeable.astype(bool) & invoices["customer_id"].isin(on_auto_pay)]
+    links = pairs[Entity.INVOICE]
+    counterpart = (
+        open_there["id"].map(pd.Series(links["books_id"].array, index=links["billing_id"].array)).astype("str")
+    )
+    here = books[Entity.INVOICE].frame.set_index("id")
+    known = counterpart.isin(here.index)
+    open_there, here = open_there[known], here.reindex(pd.Index(counterpart[known]))
+    risk = pd.DataFrame(
+        {
+            "number": open_there["number"].array,
+            "customer": customers["display_name"].reindex(pd.Index(open_there["customer_id"])).array,
+            "billing_balance": open_there["balance"].array,
+            "books_balance": here["balance"].fillna(0).array,
+            "currency": open_there["currency"].array,
+            "void": ~is_live(here).to_numpy(),
+        }
+    )
+    risk["at_risk"] = risk["billing_balance"] - risk["books_balance"]
+    risk = risk[(risk["at_risk"] > 0).to_numpy(dtype=bool)].sort_values(["at_risk", "number"], ascending=[False, True])
+    risk["why"] = [
+        _why(void=bool(void), balance=int(balance), currency=str(currency or ""))
+        for void, balance, currency in zip(
+            risk["void"], risk["books_balance"], risk["currency"].fillna(""), strict=True
+        )
+    ]
+    return risk[list(RISK_COLUMNS)].astype(RISK_COLUMNS).reset_index(drop=True)
+
+
+def _why(*, void: bool, balance: int, currency: str) -> str:
+    standing = "void" if void else "paid" if not balance else f"open with only {show(balance, currency)}"
+    return f"It is {standing} in QuickBooks, and the customer is on auto pay."

@@ -1,0 +1,331 @@
+"""The tie-out: control totals of both sides, and every record behind a difference, to the minor unit.
+
+A total is a sum of contributions, one per record; a difference is therefore the sum of the differences of its records,
+exactly. Each of these has a cause that somebody was told of (a finding), or it is unexplained, and then the run is not
+green, even where two unexplained amounts happen to cancel out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from reconcile.compare.canonical import References, described, is_live
+from reconcile.compare.rules import DEPENDS, ENDED, NOT_CARRIED, ROUNDING, UNREAD
+from reconcile.model.entities import Entity, Side
+from reconcile.model.findings import Finding, Severity
+from reconcile.model.snapshot import Snapshot, Snapshots
+
+TOTAL_COLUMNS = {
+    "measure": "str",
+    "books": "Int64",
+    "billing": "Int64",
+    "difference": "Int64",
+    "explained": "Int64",
+    "unexplained": "Int64",
+    "currency": "str",
+}
+ITEM_COLUMNS = {
+    "measure": "str",
+    "entity": "str",
+    "books_id": "str",
+    "billing_id": "str",
+    "label": "str",
+    "customer": "str",
+    "amount": "Int64",
+    "currency": "str",
+    "cause": "str",
+    "explained": "boolean",
+}
+AGE_COLUMNS = {"bucket": "str", "invoices": "Int64", "amount": "Int64", "currency": "str"}
+BUCKETS = ("current", "1-30 days", "31-60 days", "61-90 days", "over 90 days")
+NO_DATE = "without a date"
+
+RECEIVABLES, BILLED, TAX = "receivables", "invoices billed", "tax"
+RECEIVED, CREDITS = "payments received", "credits"
+NOT_COMPARABLE = "methods that differ or are not named"
+_TELLING_NOTES = frozenset({DEPENDS, ENDED, NOT_CARRIED, ROUNDING, UNREAD})
+_DAYS = (0, 30, 60, 90)
+
+
+@dataclass(frozen=True, slots=True)
+class TieOut:
+    """The proof of a run.
+
+    Attributes:
+        totals: one row per measure and currency, columns :data:`TOTAL_COLUMNS`; amounts in minor units, numbers of
+            records without a currency. ``difference`` is books less billing; ``explained`` is the part of it that lies
+            in records somebody was told of.
+        items: one row per measure and record behind a difference, columns :data:`ITEM_COLUMNS`; ``amount`` is what the
+            record adds to the difference, so that the items of a measure sum up to it exactly.
+    """
+
+    totals: pd.DataFrame
+    items: pd.DataFrame
+
+    @property
+    def green(self) -> bool:
+        """Whether no difference is unexplained: not in any measure, nor in any record."""
+        return bool((self.totals["unexplained"] == 0).all() and self.items["explained"].all())
+
+    @property
+    def sentence(self) -> str:
+        """The result in words."""
+        if self.items.empty:
+            return "Both sides tie out: every control total is the same to the cent."
+        if self.green:
+            held = self.items[["entity", "books_id", "billing_id"]].drop_duplicates()
+            return f"Both sides tie out but for {len(held):,} records, each with a cause that is named."
+        wrong = self.items[~self.items["explained"].astype(bool)]
+        measures = ", ".join(wrong["measure"].drop_duplicates())
+        records = wrong[["entity", "books_id", "billing_id"]].drop_duplicates()
+        return f"The two sides do not tie out: {measures}. No finding says why {len(records):,} records differ."
+
+
+def control_totals(
+    books: Snapshots, billing: Snapshots, pairs: Mapping[Entity, pd.DataFrame], findings: Iterable[Finding]
+) -> TieOut:
+    """Compare what both sides come to, and itemise what differs.
+
+    Measures: receivables (balances), invoices billed (totals), tax, tax per rate, payments received, payments per
+    method (those whose method differs between the sides are one measure of their own: QuickBooks names brands of card),
+    credits, and numbers of records in use. Void documents count 0.
+
+    Args:
+        books: QuickBooks as it is now.
+        billing: ReliaBills as it is now.
+        pairs: ``books_id`` and ``billing_id`` of every pair, per entity.
+        findings: all of the run; what they hold, or say is not carried, is explained by them.
+    """
+    sides = {Side.BOOKS: books, Side.BILLING: billing}
+    references = References(pairs)
+    for entity in Entity:
+        references = references.including(entity, pairs[entity], books[entity], billing[entity])
+    contributions = pd.concat([_contributions(sides, entity, references) for entity in Entity], ignore_index=True)
+    contributions = pd.concat([_nothing(contributions), contributions], ignore_index=True)
+    totals = contributions.groupby(["measure", "currency"], sort=False)[["books", "billing"]].sum().reset_index()
+    gaps = contributions[contributions["books"] != contributions["billing"]].reset_index(drop=True)
+    items = _itemised(gaps, sides, references, [*findings])
+    explained = items[items["explained"].astype(bool)].groupby(["measure", "currency"])["amount"].sum()
+    keys = pd.MultiIndex.from_frame(totals[["measure", "currency"]])
+    totals["difference"] = totals["books"] - totals["billing"]
+    totals["explained"] = explained.reindex(keys).fillna(0).astype("Int64").array
+    totals["unexplained"] = totals["difference"] - totals["explained"]
+    return TieOut(totals[list(TOTAL_COLUMNS)].astype(TOTAL_COLUMNS), items)
+
+
+def _contributions(sides: Mapping[Side, Snapshots], entity: Entity, references: References) -> pd.DataFrame:
+    """What each record adds to each measure: ``measure``, ``currency``, ``entity``, ``key``, ``books``, ``billing``."""
+    methods = _methods(sides, references) if entity is Entity.PAYMENT else pd.Series(dtype="str")
+    parts = []
+    for side in Side:
+        frame = sides[side][entity].frame
+        keys = references.keys(side, entity, frame["id"])
+        live = is_live(frame)
+        for measure, amounts in _measures(side, entity, frame, keys, references, methods):
+            currency = (
+                "" if isinstance(measure, str) and measure == _number_of(entity) else frame["currency"].fillna("")
+            )
+            part = pd.DataFrame({"measure": measure, "currency": currency, "key": keys, "books": 0, "billing": 0})
+            part[str(side)] = amounts.where(live, 0).astype("int64")
+            parts.append(part)
+    long = pd.concat(parts, ignore_index=True)
+    long = long[(long["books"] != 0) | (long["billing"] != 0)]
+    sums = long.groupby(["measure", "currency", "key"], sort=False)[["books", "billing"]].sum().reset_index()
+    order = {measure: place for place, measure in enumerate(long["measure"].drop_duplicates())}
+    return sums.assign(entity=str(entity)).sort_values("measure", key=lambda names: names.map(order), kind="stable")
+
+
+def _nothing(contributions: pd.DataFrame) -> pd.DataFrame:
+    """A contribution of 0 to every measure that is always shown, so that none is missing where there are no records."""
+    currencies = [name for name in contributions["currency"].drop_duplicates() if name] or [""]
+    shown = [
+        (measure, currency) for currency in currencies for measure in (RECEIVABLES, BILLED, TAX, RECEIVED, CREDITS)
+    ]
+    shown += [(_number_of(entity), "") for entity in Entity]
+    nothing = pd.DataFrame(shown, columns=["measure", "currency"])
+    return nothing.assign(key="", entity="", books=0, billing=0)
+
+
+def _number_of(entity: Entity) -> str:
+    return f"number of {entity.plural}"
+
+
+def _measures(
+    side: Side,
+    entity: Entity,
+    frame: pd.DataFrame,
+    keys: pd.Series[str],
+    references: References,
+    methods: pd.Series[str],
+) -> Iterable[tuple[Any, pd.Series[Any]]]:
+    if entity is Entity.INVOICE:
+        rates = references.keys(side, Entity.TAX_RATE, frame["tax_rate_id"])
+        names = references.label(Entity.TAX_RATE, rates).fillna(rates)
+        tax = frame["tax"].fillna(0)
+        yield RECEIVABLES, frame["balance"].fillna(0)
+        yield BILLED, frame["total"].fillna(0)
+        yield TAX, tax
+        yield ("tax: " + names).fillna("tax without a rate"), tax
+    if entity is Entity.PAYMENT:
+        amount = frame["amount"].fillna(0)
+        yield RECEIVED, amount
+        yield "payments by " + keys.map(methods).astype("str").fillna(NOT_COMPARABLE), amount
+        yield CREDITS, frame["credit"].fillna(0)
+    yield _number_of(entity), pd.Series(1, index=frame.index, dtype="Int64")
+
+
+def _methods(sides: Mapping[Side, Snapshots], references: References) -> pd.Series[str]:
+    """The method of each payment, by key, where the sides that have it say the same."""
+    told = []
+    for side in Side:
+        frame = sides[side][Entity.PAYMENT].frame
+        keys = references.keys(side, Entity.PAYMENT, frame["id"])
+        told.append(pd.Series(frame["method"].array, index=pd.Index(keys), dtype="str"))
+    both = pd.concat(told, axis=1, keys=["books", "billing"], join="outer")
+    present = {name: both.index.isin(own.index) for name, own in zip(both.columns, told, strict=True)}
+    books, billing = both["books"], both["billing"]
+    only = books.where(~present["billing"], billing.where(~present["books"]))
+    return cast("pd.Series[str]", books.where((books == billing).to_numpy(), only))
+
+
+def _itemised(
+    gaps: pd.DataFrame, sides: Mapping[Side, Snapshots], references: References, findings: list[Finding]
+) -> pd.DataFrame:
+    parts = []
+    for entity in Entity:
+        own = gaps[gaps["entity"] == str(entity)]
+        if own.empty:
+            continue
+        told = _told(entity, findings, references)
+        ids = {side: references.ids(side, entity, own["key"]) for side in Side}
+        known = {side: ids[side].where(ids[side].isin(sides[side][entity].frame["id"])) for side in Side}
+        words = _words(entity, sides, own["key"], references)
+        amount = own["books"] - own["billing"]
+        cause = own["key"].map(told).astype("str")
+        if entity is Entity.INVOICE:
+            paid = _explained_by_payments(own, amount, sides, references, findings)
+            cause = cause.where(cause.notna(), paid)
+        explained = cause.notna()
+        plain = pd.Series("differs between the sides, and no finding says why", index=own.index, dtype="str")
+        for side in Side:
+            plain = plain.where(known[side.other].notna(), f"only in {side.product}, and no finding says why")
+        columns = {
+            "measure": own["measure"],
+            "entity": own["entity"],
+            "books_id": known[Side.BOOKS],
+            "billing_id": known[Side.BILLING],
+            "label": words["label"].array,
+            "customer": words["customer"].array,
+            "amount": amount.astype("Int64"),
+            "currency": own["currency"],
+            "cause": cause.where(explained, plain),
+            "explained": explained.astype("boolean"),
+        }
+        parts.append(pd.DataFrame(columns))
+    if not parts:
+        return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in ITEM_COLUMNS.items()})
+    return pd.concat(parts, ignore_index=True).astype(ITEM_COLUMNS)
+
+
+def _told(entity: Entity, findings: Iterable[Finding], references: References) -> dict[str, str]:
+    """The cause of whatever differs about a record, by key: what the findings said of it, holds before notes."""
+    causes: dict[str, str] = {}
+    telling = [f for f in findings if f.entity is entity and f.record_id]
+    telling = [f for f in telling if f.severity is not Severity.NOTE or f.check in _TELLING_NOTES]
+    in_books = set(references.pairs[entity]["books_id"])
+    for finding in sorted(telling, key=lambda f: f.severity is Severity.NOTE):
+        side = finding.side or Side.BOOKS
+        ids = pd.Series([finding.record_id], dtype="str")
+        keys = [references.keys(side, entity, ids).iloc[0]]
+        if finding.side is None and finding.record_id not in in_books:
+            keys.append(references.keys(Side.BILLING, entity, ids).iloc[0])
+        for key in keys:
+            causes.setdefault(key, finding.sentence)
+    return causes
+
+
+def _words(
+    entity: Entity, sides: Mapping[Side, Snapshots], keys: pd.Series[str], references: References
+) -> pd.DataFrame:
+    frames = []
+    for side in Side:
+        frame = sides[side][entity].frame
+        own = references.keys(side, entity, frame["id"])
+        wanted = own.isin(keys)
+        frame = frame[wanted].set_index(pd.Index(own[wanted]))
+        if "customer_id" in frame:
+            frame = frame.assign(customer_id=references.keys(side, Entity.CUSTOMER, frame["customer_id"]))
+        frames.append(described(entity, frame, references)[["label", "customer"]])
+    both = pd.concat(frames)
+    return both[~both.index.duplicated()].reindex(pd.Index(keys))
+
+
+def _explained_by_payments(
+    own: pd.DataFrame,
+    amount: pd.Series[Any],
+    sides: Mapping[Side, Snapshots],
+    references: References,
+    findings: list[Finding],
+) -> pd.Series[str]:
+    """Why balances differ, where it is to the minor unit what payments that wait would have settled."""
+    told = _told(Entity.PAYMENT, findings, references)
+    parts = []
+    for side, sign in ((Side.BOOKS, 1), (Side.BILLING, -1)):
+        snapshot = sides[side][Entity.PAYMENT]
+        live = snapshot.frame["id"][is_live(snapshot.frame).to_numpy()]
+        rows = snapshot.rows[snapshot.rows["parent_id"].isin(live)]
+        parts.append(
+            pd.DataFrame(
+                {
+                    "payment": references.keys(side, Entity.PAYMENT, rows["parent_id"]),
+                    "invoice": references.keys(side, Entity.INVOICE, rows["invoice_id"]),
+                    "amount": sign * rows["amount"].fillna(0).astype("int64"),
+                }
+            )
+        )
+    applied = pd.concat(parts, ignore_index=True)
+    waiting = applied[applied["payment"].isin(told.keys()) & applied["invoice"].isin(own["key"])]
+    gap = waiting.groupby(["invoice", "payment"])["amount"].sum().reset_index()
+    gap = gap[gap["amount"] != 0]
+    expected = -own["key"].map(gap.groupby("invoice")["amount"].sum()).fillna(0).astype("int64")
+    sentences = gap.assign(told=gap["payment"].map(told)).groupby("invoice")["told"].agg(" ".join)
+    exact = (own["measure"] == RECEIVABLES) & (expected == amount) & (expected != 0)
+    return own["key"].map(sentences).astype("str").where(exact)
+
+
+def receivables_by_age(snapshot: Snapshot, today: date) -> pd.DataFrame:
+    """Open balances of one side by how long they are due.
+
+    Args:
+        snapshot: invoices of one side.
+        today: the company's date.
+
+    Returns:
+        Columns :data:`AGE_COLUMNS`, every bucket of :data:`BUCKETS` per currency (and :data:`NO_DATE` where an invoice
+        has neither a possible due date nor a possible invoice date); amounts in minor units.
+    """
+    frame = snapshot.frame[is_live(snapshot.frame).to_numpy()]
+    frame = frame[frame["balance"].fillna(0) != 0]
+    due = pd.to_datetime(frame["due_date"], format="%Y-%m-%d", errors="coerce")
+    due = due.fillna(pd.to_datetime(frame["invoice_date"], format="%Y-%m-%d", errors="coerce"))
+    late = (pd.Timestamp(today) - due) / pd.Timedelta(timedelta(days=1))
+    place = np.searchsorted(_DAYS, late.fillna(0).to_numpy(), side="left")
+    bucket = pd.Series(np.array(BUCKETS, dtype=object)[place], index=frame.index, dtype="str").where(
+        due.notna(), NO_DATE
+    )
+    currency = frame["currency"].fillna("")
+    sums = frame["balance"].groupby([currency, bucket]).agg(["size", "sum"])
+    rows = []
+    for name in sorted(currency.unique()) or [""]:
+        dated = [*BUCKETS, *([NO_DATE] if (name, NO_DATE) in sums.index else [])]
+        own = sums.reindex([(name, one) for one in dated]).fillna(0)
+        rows.append(
+            pd.DataFrame({"bucket": dated, "invoices": own["size"].array, "amount": own["sum"].array, "currency": name})
+        )
+    return pd.concat(rows, ignore_index=True).astype(AGE_COLUMNS)

@@ -14,7 +14,13 @@ from reconcile.config import CompanyConfig, Config
 from reconcile.errors import ConfigurationError
 from reconcile.model.entities import Side
 from reconcile.sides.billing import BillingReader, BillingWriter
-from reconcile.sides.quickbooks import QuickBooksConnection, QuickBooksReader, QuickBooksWriter, Tokens
+from reconcile.sides.quickbooks import (
+    QuickBooksConnection,
+    QuickBooksReader,
+    QuickBooksSession,
+    QuickBooksWriter,
+    Tokens,
+)
 from reconcile.sides.side import Readable, Writable
 from reconcile.state.database import open_state
 from reconcile.state.tokens import TokenVault
@@ -93,9 +99,16 @@ def store_credentials(config: Config, company: str, given: Mapping[str, object])
 
 
 def company_secrets(config: Config, company: str, engine: Engine) -> frozenset[str]:
-    """Every text that must never stand in an artifact of this company's runs."""
-    stored = open_vault(config, engine).load(company) or {}
-    secret = {value for name, value in stored.items() if not name.endswith("_at")}
+    """Every text that must never stand in an artifact of this company's runs.
+
+    Without the key nothing stored can be read, so nothing of it can have got into an artifact either.
+    """
+    try:
+        vault = open_vault(config, engine)
+        stored = [vault.load(company) or {}, vault.load_previous(company) or {}]
+    except ConfigurationError:
+        stored = []
+    secret = {value for kept in stored for name, value in kept.items() if not name.endswith("_at")}
     for url in (config.state_url, config.companies[company].billing.url):
         password = make_url(url).password
         if password:
@@ -105,25 +118,22 @@ def company_secrets(config: Config, company: str, engine: Engine) -> frozenset[s
 
 def connect_readers(config: Config, company: CompanyConfig, engine: Engine) -> Mapping[Side, Readable]:
     """Both sides, for reading only: these objects have no write methods."""
-    connection, tokens = _books(config, company, engine)
     return {
-        Side.BOOKS: QuickBooksReader(connection, tokens, currency=company.currency),
+        Side.BOOKS: QuickBooksReader(_session(config, company, engine)),
         Side.BILLING: BillingReader(company.billing.url, company.key, currency=company.currency),
     }
 
 
 def connect_writers(config: Config, company: CompanyConfig, engine: Engine) -> Mapping[Side, Writable]:
     """Both sides, for reading and writing."""
-    connection, tokens = _books(config, company, engine)
+    session = _session(config, company, engine)
     return {
-        Side.BOOKS: QuickBooksWriter(
-            connection, tokens, currency=company.currency, income_account=company.books.income_account
-        ),
+        Side.BOOKS: QuickBooksWriter(session, income_account=company.books.income_account),
         Side.BILLING: BillingWriter(company.billing.url, company.key, currency=company.currency),
     }
 
 
-def _books(config: Config, company: CompanyConfig, engine: Engine) -> tuple[QuickBooksConnection, VaultTokenStore]:
+def _session(config: Config, company: CompanyConfig, engine: Engine) -> QuickBooksSession:
     vault = open_vault(config, engine)
     stored = _stored(vault, company.key)
     connection = QuickBooksConnection(
@@ -133,7 +143,7 @@ def _books(config: Config, company: CompanyConfig, engine: Engine) -> tuple[Quic
         client_id=stored["client_id"],
         client_secret=stored["client_secret"],
     )
-    return connection, VaultTokenStore(vault, company.key)
+    return QuickBooksSession(connection, VaultTokenStore(vault, company.key))
 
 
 def _stored(vault: TokenVault, company: str) -> Mapping[str, str]:

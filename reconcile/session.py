@@ -20,13 +20,12 @@ from sqlalchemy import Engine
 
 from checks import validate
 from reconcile import report
-from reconcile.compare.canonical import References as Keys
-from reconcile.compare.diff import compare
-from reconcile.compare.guards import guards
-from reconcile.compare.matching import match
+from reconcile.compare.diff import compare_all
+from reconcile.compare.guards import Guard, guards, wrong_company
 from reconcile.compare.midnight import midnight_risk
-from reconcile.compare.planning import make_plan, simulate
+from reconcile.compare.planning import make_plan
 from reconcile.compare.policy import Policy
+from reconcile.compare.simulation import simulate
 from reconcile.compare.tieout import TieOut, control_totals, receivables_by_age
 from reconcile.config import CompanyConfig, Config, load_config
 from reconcile.connections import connect_readers, connect_writers
@@ -189,12 +188,8 @@ class Session:
     def _recognise(self, side: Side, reader: Readable) -> None:
         identity = reader.identity()
         known = companies.known_identity(self._engine, self.company.key, side)
-        if known is not None and known.company_id != identity.company_id:
-            raise GuardError(
-                f"Another company answers as {self.company.key!r} in {side.product}: {identity.name!r} "
-                f"({identity.company_id}) instead of {known.name!r} ({known.company_id}). Nothing was read or written. "
-                "Connect the right company again, or give this one its own section in reconcile.toml."
-            )
+        if known is not None:
+            _stop_at(wrong_company(side, known.company_id, identity.company_id, identity.name))
         if identity.currency != self.company.currency:
             raise GuardError(
                 f"{side.product} keeps {self.company.key!r} in {identity.currency}, reconcile.toml says "
@@ -246,9 +241,7 @@ class Session:
             self.run.id,
             {"pulled": {side: {e: len(s) for e, s in frames.items()} for side, frames in self._frames.items()}},
         )
-        found = guards(self.books, self.billing, self._agreements)
-        if found:
-            raise GuardError(" ".join(f"{guard.sentence} {guard.command}" for guard in found))
+        _stop_at(guards(self.books, self.billing, self._agreements))
         return self.books, self.billing
 
     def _since(self) -> Mapping[Side, datetime] | None:
@@ -289,13 +282,7 @@ class Session:
         """Compare both sides with the last agreement, entity by entity, in step order."""
         books, billing = self.books, self.billing
         policy = Policy.from_settings(self.settings.conflict_policy, self.settings.matched_policy)
-        keys = Keys()
-        compared: dict[Entity, Comparison] = {}
-        for entity in Entity:
-            agreement = self._agreements[entity]
-            matching = match(entity, books[entity], billing[entity], agreement, keys)
-            compared[entity] = compare(entity, books[entity], billing[entity], agreement, keys, policy, matching)
-            keys = keys.including(entity, matching.pairs, books[entity], billing[entity])
+        compared = compare_all(books, billing, self._agreements, policy)
         self._comparisons = compared
         self._save_frame("changes", pd.concat([comparison.changes for comparison in compared.values()]))
         self._save_frame("differences", pd.concat([comparison.differences for comparison in compared.values()]))
@@ -469,7 +456,7 @@ class Session:
         if self._plan is None or self._findings is None:
             raise StoppedBeforeWritingError("There is no plan yet: run the cell with run.make_plan() first.")
         if self._writers is None:
-            books, billing = simulate(self._plan, self.books, self.billing)
+            books, billing = simulate(self._plan, self.books, self.billing, self._pairs())
             self._frames = {Side.BOOKS: SideFrames(Side.BOOKS, books), Side.BILLING: SideFrames(Side.BILLING, billing)}
         else:
             self._refresh()
@@ -557,6 +544,11 @@ def attempts_frame(attempts: Sequence[Attempt]) -> pd.DataFrame:
         for attempt in attempts
     ]
     return pd.DataFrame(rows, columns=columns).astype({"amount": "Int64"})
+
+
+def _stop_at(found: Sequence[Guard]) -> None:
+    if found:
+        raise GuardError(" ".join(f"{guard.sentence} {guard.command}" for guard in found))
 
 
 def _watch(side: Side, entity: Entity) -> Progress:

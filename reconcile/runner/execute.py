@@ -129,7 +129,7 @@ def _execute_notebook(config: Config, notebook: Path, folder: RunFolder, request
                 shutdown_kernel="immediate",
                 cwd=str(config.path.parent),
             )
-    except (KeyboardInterrupt, _Terminated, *_ENDINGS) as error:
+    except _ENDS as error:
         return _ending(error, request.cell_seconds)
     return Execution(Ending.COMPLETED)
 
@@ -141,6 +141,9 @@ _ENDINGS: Mapping[type[Exception], Ending] = {
     OSError: Ending.NOT_SAVED,
     RuntimeError: Ending.NOT_STARTED,
 }
+
+
+_ENDS: tuple[type[BaseException], ...] = (KeyboardInterrupt, *_ENDINGS)
 
 
 def _ending(error: BaseException, cell_seconds: int) -> Execution:
@@ -179,8 +182,8 @@ def _our_errors() -> frozenset[str]:
 _OUR_ERRORS = _our_errors()
 
 
-class _Terminated(Exception):  # noqa: N818  a request to end, not an error
-    """The process was asked to end."""
+class _Terminated(KeyboardInterrupt):
+    """The process was asked to end, as Ctrl-C does."""
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def publish(partial: Path, final: Path, run: Run, secrets: Iterable[str]) -> Non
     partial.unlink()
 
 
-def _verdict_cell(run: Run) -> nbformat.NotebookNode:
+def _verdict_cell(run: Run) -> Any:
     box = verdict_box(run)
     cell = new_code_cell(source="", metadata={"tags": ["verdict"], "jupyter": {"source_hidden": True}})
     plain = f"{run.outcome.value.upper()}: {run.reason}"

@@ -150,7 +150,7 @@ class MemorySide:
         record.updated_at = datetime.now(UTC)
 
     def _computed(self, entity: Entity, record_id: str) -> dict[str, Any]:
-        values = dict.fromkeys(record_dtypes(entity)) | dict(self._records[entity][record_id].fields)
+        values: dict[str, Any] = dict.fromkeys(record_dtypes(entity)) | dict(self._records[entity][record_id].fields)
         for name in ("id", "version", "updated_at"):
             values.pop(name)
         if "currency" in values:

@@ -1,4 +1,4 @@
-"""Pulling both sides into snapshots: everything (census), or what changed with all that is needed to judge it (delta)."""
+"""Pulling both sides: everything (census), or what changed with all that is needed to judge it (delta)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records that waited when the last run ended. A delta reads them again, because what they waited for may have changed."""
+"""Records that waited when the last run ended. A delta reads them again: what they waited for may have changed."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ def _with_names(frame: pd.DataFrame, column: str) -> pd.DataFrame:
 
 def _leads_somewhere(reference: pd.Series[Any], world: World, side: Side, to: Entity) -> pd.Series[Any]:
     applies = reference.notna() & world.is_census(side, to)
-    return columns.where(applies, reference.isin(world.known_ids(side, to)))
+    return columns.where(applies, columns.among(reference, world.known_ids(side, to)))
 
 
 def _children_lead_somewhere(
@@ -167,7 +167,7 @@ def _children_lead_somewhere(
     """The same for the references of a record's child rows."""
     to = Entity.PRODUCT if column == "product_id" else Entity.INVOICE
     rows = world.rows(side, entity)
-    lost = rows[column].notna() & ~rows[column].isin(world.known_ids(side, to))
+    lost = rows[column].notna() & ~columns.among(rows[column], world.known_ids(side, to))
     applies = pd.Series(world.is_census(side, to), index=frame.index)
     return columns.where(applies, ~columns.any_by(rows, "parent_id", lost, frame["id"]))
 

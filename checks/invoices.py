@@ -287,13 +287,13 @@ def _number_remedy(side: Side, highest: int | None, place: int) -> str:
 def _with_sums(frame: pd.DataFrame, lines: pd.DataFrame, live: pd.Series[Any]) -> pd.DataFrame:
     """Lines against subtotal, discount terms against discount, and the total."""
     key = frame["id"]
-    frame["lines_present"] = columns.where(live, key.isin(lines["parent_id"]))
+    frame["lines_present"] = columns.where(live, columns.among(key, lines["parent_id"]))
     currency = lines["parent_id"].map(frame.loc[~key.duplicated()].set_index("id")["currency"])
     exact = columns.rounded_products(lines["quantity"], lines["unit_price"], currency)
     difference = (lines["amount"] - exact).fillna(0)
     wrong = lines.assign(off=difference)[columns.truth(difference.abs() > 1)]
     frame["line_amounts_off"] = columns.total_by(wrong, "parent_id", "off", key)
-    frame["line_amounts_right"] = columns.where(live, ~key.isin(wrong["parent_id"]))
+    frame["line_amounts_right"] = columns.where(live, ~columns.among(key, wrong["parent_id"]))
     frame["lines_total"] = columns.total_by(lines, "parent_id", "amount", key)
     frame["subtotal_off"] = columns.off_by(frame["subtotal"], frame["lines_total"])
     frame["subtotal_right"] = columns.where(live, frame["subtotal_off"] == 0)
@@ -312,7 +312,7 @@ def _with_sums(frame: pd.DataFrame, lines: pd.DataFrame, live: pd.Series[Any]) -
     frame["tax_has_rate"] = columns.where(live & columns.truth(frame["tax"] != 0), frame["tax_rate_id"].notna())
     typed_in = lines[columns.truth(lines["product_id"].isna() & (lines["amount"].fillna(0) != 0))]
     frame["typed_in_total"] = columns.total_by(typed_in, "parent_id", "amount", key)
-    frame["lines_have_products"] = columns.where(live, ~key.isin(typed_in["parent_id"]))
+    frame["lines_have_products"] = columns.where(live, ~columns.among(key, typed_in["parent_id"]))
     return frame
 
 
@@ -321,7 +321,7 @@ def _with_balance(frame: pd.DataFrame, live: pd.Series[Any], world: World, side:
     payments = world.frame(side, Entity.PAYMENT)
     voided = payments.loc[columns.truth(payments["void"]), "id"]
     applications = world.rows(side, Entity.PAYMENT)
-    counted = applications[~applications["parent_id"].isin(voided)]
+    counted = applications[~columns.among(applications["parent_id"], voided)]
     frame["applied"] = columns.total_by(counted, "invoice_id", "amount", frame["id"])
     frame["balance_off"] = columns.off_by(frame["balance"], frame["total"].fillna(0) - frame["applied"])
     owed = live & ~columns.truth(frame["state"] == "closed")

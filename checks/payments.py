@@ -159,7 +159,7 @@ def facts(world: World, side: Side, entity: Entity) -> pd.DataFrame:
     excess = applications.assign(excess=(applications["amount"] - totals).fillna(0))
     excess = excess[columns.truth(excess["excess"] > 0)]
     frame["over_invoice"] = columns.total_by(excess, "parent_id", "excess", key)
-    frame["within_invoices"] = columns.where(live, ~key.isin(excess["parent_id"]))
+    frame["within_invoices"] = columns.where(live, ~columns.among(key, excess["parent_id"]))
     return _with_customers(frame, applications, live, world, side)
 
 

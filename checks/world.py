@@ -55,7 +55,10 @@ class World:
     def known_ids(self, side: Side, entity: Entity) -> pd.Index[Any]:
         """Ids of all records that exist: the readable and the unreadable ones."""
         snapshot = self.snapshot(side, entity)
-        return pd.Index([*snapshot.frame["id"].dropna(), *snapshot.unreadable], dtype="str")
+        readable: pd.Index[Any] = pd.Index(snapshot.frame["id"].dropna())
+        unreadable: pd.Index[Any] = pd.Index(sorted(snapshot.unreadable), dtype="str")
+        known: pd.Index[Any] = readable.append(unreadable)
+        return known
 
     def column_by_id(self, side: Side, entity: Entity, column: str) -> pd.Series[Any]:
         """One column of an entity, indexed by id (the first record of an id counts)."""

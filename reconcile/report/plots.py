@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from reconcile.model.entities import Entity, Side
 from reconcile.model.money import show
 from reconcile.model.plan import Action, Plan
-from reconcile.report.html import DASH, counted
+from reconcile.report.html import DASH, counted, missing
 
 WIDTH = 900
 _DPI = 150
@@ -115,29 +115,33 @@ def _plan_words(plan: Plan) -> str:
 
 
 ByAge = pd.DataFrame | Mapping[str, int]
-"""Open balances per bucket, minor units: a frame's first column names the bucket, its column ``amount`` holds them."""
+"""Open balances per bucket, in minor units. A frame has columns ``bucket``, ``amount`` and ``currency``."""
 
 
-def ageing_plot(
-    books_by_age: ByAge,
-    billing_by_age: ByAge,
-    currency: str = "USD",
-) -> Picture:
+@dataclass(frozen=True, slots=True)
+class _Bar:
+    """One bucket of one currency, both sides, minor units."""
+
+    bucket: str
+    currency: str
+    amounts: Mapping[Side, int]
+
+
+def ageing_plot(books_by_age: ByAge, billing_by_age: ByAge, currency: str = "USD") -> Picture:
     """Receivables of both sides by age.
 
     Args:
-        books_by_age: open balances per bucket in minor units, buckets in the order in which they are to stand.
+        books_by_age: open balances per bucket, buckets in the order in which they are to stand.
         billing_by_age: the same for the other side; buckets of either side that the other lacks count as 0.
-        currency: of all amounts.
+        currency: of all amounts, when they do not say.
     """
-    sides = {side: _amounts(by_age) for side, by_age in ((Side.BOOKS, books_by_age), (Side.BILLING, billing_by_age))}
-    buckets = list(dict.fromkeys([*sides[Side.BOOKS], *sides[Side.BILLING]]))
+    bars = _bars({Side.BOOKS: books_by_age, Side.BILLING: billing_by_age}, currency)
     figure = _figure(3.0)
     axes = figure.subplots()
     width = 0.4
     for number, side in enumerate(Side):
-        amounts = [sides[side].get(bucket, 0) for bucket in buckets]
-        places = [place + (number - 0.5) * width for place in range(len(buckets))]
+        places = [place + (number - 0.5) * width for place in range(len(bars))]
+        amounts = [bar.amounts[side] for bar in bars]
         axes.bar(
             places,
             amounts,
@@ -148,40 +152,65 @@ def ageing_plot(
             linewidth=0,
             label=side.product,
         )
-        for place, amount in zip(places, amounts, strict=True):
-            words = show(amount, currency) if amount else DASH
+        for place, amount, bar in zip(places, amounts, bars, strict=True):
+            words = show(amount, bar.currency) if amount else DASH
             axes.text(place, amount, words, ha="center", va="bottom", fontsize=8, color=_INK)
-    axes.set_xticks(range(len(buckets)), buckets, fontsize=9, parse_math=False)
-    axes.set_xlabel("days overdue", fontsize=9, color=_INK)
+    several = len({bar.currency for bar in bars}) > 1
+    names = [f"{bar.bucket}\n{bar.currency}" if several else bar.bucket for bar in bars]
+    axes.set_xticks(range(len(bars)), names, fontsize=9, parse_math=False)
     axes.set_yticks([])
     axes.margins(y=0.12)
     _plain_axes(axes)
     axes.spines["left"].set_visible(False)
     axes.legend(frameon=False, fontsize=9, loc="upper right")
-    title = _ageing_title(sides, currency)
-    figure.suptitle(title, fontsize=12, fontweight="bold", x=0.01, ha="left", color=_INK)
+    title = _ageing_title(bars)
+    figure.suptitle(title, fontsize=12, fontweight="bold", x=0.01, ha="left", color=_INK, parse_math=False)
     figure.tight_layout()
-    return Picture(_png(figure), f"{title}. {_ageing_words(sides, buckets, currency)}".strip())
+    return Picture(_png(figure), f"{title}. {_ageing_words(bars)}".strip())
 
 
-def _amounts(by_age: ByAge) -> dict[str, int]:
+def _bars(by_age: Mapping[Side, ByAge], currency: str) -> list[_Bar]:
+    found: dict[tuple[str, str], dict[Side, int]] = {}
+    for side, amounts in by_age.items():
+        for bucket, own_currency, amount in _amounts(amounts, currency):
+            found.setdefault((own_currency, bucket), dict.fromkeys(Side, 0))[side] += amount
+    return [_Bar(bucket, own_currency, amounts) for (own_currency, bucket), amounts in found.items()]
+
+
+def _amounts(by_age: ByAge, currency: str) -> Iterator[tuple[str, str, int]]:
     if isinstance(by_age, pd.DataFrame):
-        by_age = dict(zip(by_age.iloc[:, 0].astype(str), by_age["amount"], strict=True))
-    return {str(bucket): int(amount or 0) for bucket, amount in by_age.items()}
+        for row in by_age.to_dict("records"):
+            own = row.get("currency")
+            yield str(row["bucket"]), currency if missing(own) or not own else str(own), int(row["amount"] or 0)
+    else:
+        yield from ((str(bucket), currency, int(amount or 0)) for bucket, amount in by_age.items())
 
 
-def _ageing_title(sides: Mapping[Side, Mapping[str, int]], currency: str) -> str:
-    totals = {side: sum(sides[side].values()) for side in Side}
-    if sides[Side.BOOKS] == sides[Side.BILLING]:
-        return f"Open receivables: {show(totals[Side.BOOKS], currency)} {currency} on both sides, by days overdue"
-    told = ", ".join(f"{side.product} {show(totals[side], currency)}" for side in Side)
-    return f"Open receivables differ: {told} {currency}"
+def _ageing_title(bars: Sequence[_Bar]) -> str:
+    totals: dict[str, dict[Side, int]] = {}
+    for bar in bars:
+        sums = totals.setdefault(bar.currency, dict.fromkeys(Side, 0))
+        for side in Side:
+            sums[side] += bar.amounts[side]
+    if all(bar.amounts[Side.BOOKS] == bar.amounts[Side.BILLING] for bar in bars):
+        told = " and ".join(f"{show(sums[Side.BOOKS], name)} {name}" for name, sums in totals.items()) or "none"
+        return f"Open receivables by age: {told}, the same on both sides"
+    differing = {name: sums for name, sums in totals.items() if sums[Side.BOOKS] != sums[Side.BILLING]}
+    if not differing:
+        return "Open receivables have the same total but not the same age on both sides"
+    told = "; ".join(
+        ", ".join(f"{side.product} {show(sums[side], name)}" for side in Side) + f" {name}"
+        for name, sums in differing.items()
+    )
+    return f"Open receivables differ: {told}"
 
 
-def _ageing_words(sides: Mapping[Side, Mapping[str, int]], buckets: list[str], currency: str) -> str:
+def _ageing_words(bars: Sequence[_Bar]) -> str:
     return " ".join(
-        f"{bucket}: " + ", ".join(f"{side.product} {show(sides[side].get(bucket, 0), currency)}" for side in Side) + "."
-        for bucket in buckets
+        f"{bar.bucket}: "
+        + ", ".join(f"{side.product} {show(bar.amounts[side], bar.currency)} {bar.currency}" for side in Side)
+        + "."
+        for bar in bars
     )
 
 

@@ -308,83 +308,101 @@ def _step_numbers(result: StepResult) -> str:
     return ", ".join(told) if told else "nothing to do"
 
 
+_TOTALS = {
+    "measure": "Measure",
+    "books": "QuickBooks",
+    "billing": "ReliaBills",
+    "difference": "Difference",
+    "explained": "Explained",
+    "unexplained": "Unexplained",
+}
+_ITEMS = {
+    "measure": "Measure",
+    "entity": "Record",
+    "label": "",
+    "customer": "Customer",
+    "amount": "Adds to the difference",
+    "explained": "Explained",
+    "cause": "Why",
+}
+
+
 def tie_out(
-    totals: pd.DataFrame, items: pd.DataFrame | None = None, *, currency: str = "USD", limit: int = LIMIT
+    totals: pd.DataFrame,
+    items: pd.DataFrame,
+    *,
+    currency: str = "USD",
+    limit: int = LIMIT,
+    whole: str = "frames/tie-out-items.parquet",
 ) -> Shown:
     """Whether both sides agree to the cent.
 
     Args:
-        totals: one row per measure: ``measure`` (text), ``books``, ``billing`` (minor units), and if known
-            ``difference``, ``explained`` (by held records), ``unexplained``; ``currency`` where it is not the same
-            throughout.
-        items: what explains the differences, one row per held record: any text columns, ``amount`` or ``difference``
-            in minor units.
+        totals: one row per measure: ``measure``, ``books``, ``billing``, ``difference``, ``explained`` (by what
+            somebody was told of), ``unexplained``: minor units of ``currency``, or numbers where that is empty text.
+        items: one row per measure and record behind a difference: ``measure``, ``entity``, ``label``, ``customer``,
+            ``amount`` (what it adds to the difference, minor units), ``cause`` (text), ``explained`` (boolean).
         currency: of all amounts, when the frames do not say.
-        limit: held records shown.
+        limit: records shown.
+        whole: where all of them can be found.
     """
-    frame = _completed(totals)
-    off = frame[frame["unexplained"] != 0]
-    held = 0 if items is None else len(items)
-    if len(off):
-        worst = ", ".join(shown_text(name) for name in off["measure"])
-        head = box(Tone.STOP, "The two sides do not agree", [f"Not explained: {worst}. Ask support before going on."])
-    elif (frame["difference"] != 0).any() or held:
-        told = f"Every difference is explained by {counted(held, 'held record')}, listed below."
-        head = box(Tone.GOOD, "Both sides agree to the cent, except for what is held", [told])
-    else:
-        head = box(Tone.GOOD, "Both sides agree to the cent")
-    names = {
-        "measure": "Measure",
-        "books": "QuickBooks",
-        "billing": "ReliaBills",
-        "difference": "Difference",
-        "explained": "Explained by held records",
-        "unexplained": "Unexplained",
-    }
-    money = ["books", "billing", "difference", "explained", "unexplained"]
-    parts = [head, table(frame, "Control totals", names, money=money, currency=currency, limit=len(frame)).html]
-    if items is not None and held:
-        amounts = [name for name in ("amount", "difference", "books", "billing") if name in items]
-        kept = [str(name) for name in items.columns if name not in {"currency", "key", "books_id", "billing_id"}]
-        parts.append(
-            table(
-                items, "Held records behind the differences", kept, money=amounts, currency=currency, limit=limit
-            ).html
-        )
+    parts = [_agreement(totals, items)]
+    money = [name for name in _TOTALS if name != "measure"]
+    parts.append(table(totals, "Control totals", _TOTALS, money=money, currency=currency, limit=len(totals)).html)
+    if len(items):
+        # What nobody can explain stands first, so that a long list never hides it.
+        ordered = items.sort_values("explained", kind="stable")
+        ordered = ordered.assign(entity=ordered["entity"].str.replace("_", " "))
+        title = "Records behind the differences"
+        named = {name: words for name, words in _ITEMS.items() if name in items}
+        parts.append(table(ordered, title, named, money=["amount"], currency=currency, limit=limit, whole=whole).html)
     return Shown("".join(parts))
 
 
-def _completed(totals: pd.DataFrame) -> pd.DataFrame:
-    """The totals with difference, explained and unexplained, where the caller left them to be worked out."""
-    frame = totals.copy()
-    if "difference" not in frame:
-        frame["difference"] = frame["books"] - frame["billing"]
-    if "explained" not in frame:
-        frame["explained"] = frame["difference"] - frame["unexplained"] if "unexplained" in frame else 0
-    if "unexplained" not in frame:
-        frame["unexplained"] = frame["difference"] - frame["explained"]
-    return frame
+def _agreement(totals: pd.DataFrame, items: pd.DataFrame) -> str:
+    """The one sentence people look for, green or red."""
+    off = totals[(totals["unexplained"] != 0).fillna(True).astype(bool)]
+    unexplained = items[~items["explained"].fillna(False).astype(bool)] if len(items) else items
+    if len(off) or len(unexplained):
+        measures = list(dict.fromkeys([*off["measure"], *(unexplained["measure"] if len(unexplained) else [])]))
+        told = [f"Not explained: {', '.join(shown_text(name) for name in measures)}. Ask support before going on."]
+        return box(Tone.STOP, "The two sides do not agree", told)
+    if len(items):
+        records = list(dict.fromkeys(zip(items["entity"], items["label"], items["customer"], strict=True)))
+        named = "; ".join(_record(*record) for record in records[:_NAMED])
+        rest = f"; and {len(records) - _NAMED:,} more" if len(records) > _NAMED else ""
+        told = [f"{counted(len(records), 'record')} held or known to differ: {named}{rest}."]
+        return box(Tone.GOOD, "Both sides agree to the cent, except for what is held", told)
+    return box(Tone.GOOD, "Both sides agree to the cent")
+
+
+_NAMED = 8
+
+
+def _record(entity: Any, label: Any, customer: Any) -> str:
+    whose = "" if missing(customer) or not customer or customer == label else f" of {shown_text(customer)}"
+    return f"{shown_text(str(entity).replace('_', ' '))} <b>{shown_text(label)}</b>{whose}"
 
 
 def midnight_risk(frame: pd.DataFrame, *, currency: str = "USD", limit: int = LIMIT) -> Shown:
     """Invoices that ReliaBills' midnight job would charge although they are already paid in QuickBooks.
 
     Args:
-        frame: one row per invoice; ``amount`` or ``balance`` in minor units, other columns are text.
+        frame: one row per invoice: ``number``, ``customer``, ``billing_balance``, ``books_balance``, ``at_risk`` (minor
+            units of ``currency``), ``why``.
         currency: of all amounts, when the frame does not say.
         limit: rows shown.
     """
     if not len(frame):
         return Shown(box(Tone.GOOD, "Nobody will be charged twice at midnight"))
-    money = [
-        name for name in ("amount", "balance", "total", "paid", "books_balance", "billing_balance") if name in frame
-    ]
-    names = [str(name) for name in frame.columns if name not in {"currency", "books_id", "billing_id", "key"}]
+    money = [name for name in ("billing_balance", "books_balance", "at_risk") if name in frame]
+    names = [str(name) for name in frame.columns if name != "currency"]
     told = (
         "Open in ReliaBills, paid in QuickBooks, customer on auto pay: unless this is synced before midnight, "
         "ReliaBills charges the customer again. Synchronize now, or pause auto pay for these customers."
     )
-    head = box(Tone.STOP, f"At risk at midnight: {counted(len(frame), 'invoice')}", [told])
+    sums = _sums(frame.assign(amount=frame["at_risk"], currency=frame.get("currency", currency)))
+    head = box(Tone.STOP, f"At risk at midnight: {counted(len(frame), 'invoice')}", [f"<b>{sums}</b>", told])
     return Shown(head + table(frame, "Invoices at risk", names, money=money, currency=currency, limit=limit).html)
 
 

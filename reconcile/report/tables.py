@@ -56,7 +56,8 @@ def table(
         frame: any frame; its texts may be hostile.
         title: what stands above it.
         columns: which columns, with their titles; all of them by default, under their names.
-        money: columns that hold minor units. The currency of a row is in its column ``currency`` if there is one.
+        money: columns that hold minor units. The currency of a row is in its column ``currency`` if there is one; where
+            that is empty text the row holds numbers of something.
         scaled: columns that hold ten-millionths.
         currency: of all amounts, when the frame does not say.
         limit: rows shown; a line says how many more there are.
@@ -68,7 +69,8 @@ def table(
     named = _titles(frame, columns)
     shown = frame.head(limit)
     currencies = _currencies(shown, currency)
-    single = currencies[0] if len(set(currencies)) == 1 else ""
+    named_currencies = set(currencies) - {""}
+    single = next(iter(named_currencies)) if len(named_currencies) == 1 else ""
     head = []
     columns_html: list[list[Cell]] = []
     for name, words in named.items():
@@ -109,6 +111,9 @@ def _currencies(frame: pd.DataFrame, currency: str) -> list[str]:
 def _money_cells(values: pd.Series[Any], currencies: Sequence[str], *, with_currency: bool) -> list[Cell]:
     cells = []
     for value, currency in zip(values, currencies, strict=True):
+        if not currency:
+            cells.append(count_cell(0 if missing(value) else int(value)))
+            continue
         suffix = f" {shown_text(currency)}" if with_currency and not missing(value) else ""
         cells.append(Cell(money_text(value, currency) + suffix, RIGHT))
     return cells

@@ -154,11 +154,11 @@ def credentials(
 @app.command()
 def demo(
     folder: Annotated[
-        Path | None, typer.Option(help="Where to put the demo's files (default: runs/demo, made anew).")
+        Path | None, typer.Option(help="Where to put the demo's files (default: a new one under runs/).")
     ] = None,
 ) -> None:
     """One night, end to end, on the sample company: a local QuickBooks, a local ReliaBills, real runs."""
-    from reconcile.demo import run_demo
+    from reconcile.demo.story import run_demo
 
     raise typer.Exit(run_demo(folder))
 

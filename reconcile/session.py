@@ -48,7 +48,7 @@ from reconcile.state import companies, cursors, lease, pending, runs, settings
 from reconcile.state.database import open_state
 from reconcile.state.journal import Journal
 from reconcile.state.links import Links
-from reconcile.verdict import Ending, Execution
+from reconcile.verdict import FAILURE, Ending, Execution
 
 RUN_VARIABLE = "RECONCILE_RUN"
 """Environment variable by which the runner tells the notebook which run it is."""
@@ -295,7 +295,7 @@ class Session:
         validation = validate(
             books,
             billing,
-            bad_invoice_number=self.settings.bad_invoice_number,
+            bad_invoice_number="hold" if self.settings.bad_invoice_number == "hold" else "stop",
             today=self.today,
             linked={entity: frozenset(frame["books_id"]) for entity, frame in pairs.items()},
             linked_billing={entity: frozenset(frame["billing_id"]) for entity, frame in pairs.items()},
@@ -400,6 +400,7 @@ class Session:
             insist(failed)
         except StepFailedError as error:
             reason = f"{error}{_risk_sentence(risk)}"
+            runs.record_counts(self._engine, self.run.id, {FAILURE: reason})
             self.close()
             if self.run.kind == INTERACTIVE:
                 file_run(self.config, self._engine, self.run.id, Execution(Ending.CELL_FAILED, reason))
@@ -437,9 +438,7 @@ class Session:
                     snapshots[entity] = merged(snapshots[entity], reader.fetch(entity, sorted(ids)))
             self._frames[side] = SideFrames(side, snapshots)
 
-    def _invoices_paid(
-        self, side: Side, payments: set[str], fresh: Mapping[Entity, Snapshot]
-    ) -> set[str]:
+    def _invoices_paid(self, side: Side, payments: set[str], fresh: Mapping[Entity, Snapshot]) -> set[str]:
         paid: set[str] = set()
         for snapshots in (self._frames[side], fresh):
             rows = snapshots[Entity.PAYMENT].rows
@@ -512,10 +511,14 @@ def speak_plainly() -> None:
         return
 
     def show_sentence(
-        _shell: object, _kind: type[BaseException], error: BaseException, _trace: TracebackType, _offset: object = None
+        _shell: object,
+        kind: type[BaseException],
+        error: BaseException,
+        _trace: TracebackType,
+        tb_offset: object = None,  # noqa: ARG001  IPython passes it by name
     ) -> list[str]:
-        lines = [f"{type(error).__name__}: {error}"]
-        shell._showtraceback(type(error), error, lines)  # noqa: SLF001  the documented way to show one's own traceback
+        lines = [f"{kind.__name__}: {error}"]
+        shell._showtraceback(kind, error, lines)  # noqa: SLF001  IPython leaves the showing to this handler
         return lines
 
     shell.set_custom_exc((ReconcileError,), show_sentence)

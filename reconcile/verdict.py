@@ -9,6 +9,10 @@ from reconcile.model.entities import Entity
 from reconcile.model.runs import Outcome, Run, StepStatus
 
 
+FAILURE = "failure"
+"""Key among a run's counts under which the session records why a step failed, in full."""
+
+
 class Ending(StrEnum):
     """How the process that executed the notebook ended."""
 
@@ -83,9 +87,10 @@ def _doubt(run: Run, *, writes: int, open_entries: int) -> str:
 
 def _unfinished(run: Run, execution: Execution, writes: int) -> Verdict:
     started = writes > 0 or any(step.status is not StepStatus.PLANNED for step in run.steps)
-    failed = [step for step in run.steps if step.status is StepStatus.FAILED]
-    reason = execution.reason or (failed[0].reason if failed else "")
-    reason = reason or f"The run ended early: {execution.ending.value}."
+    failed = next((step.reason for step in run.steps if step.status is StepStatus.FAILED), "")
+    recorded = str(run.counts.get(FAILURE, "")) or failed
+    said = recorded if execution.ending is Ending.CELL_FAILED else ""
+    reason = said or execution.reason or recorded or f"The run ended early: {execution.ending.value}."
     return Verdict(Outcome.STEP_FAILED if started else Outcome.STOPPED, reason)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
+from threading import Event, Thread
 from types import FrameType
 from typing import Any
 
@@ -22,6 +24,7 @@ from reconcile.errors import ReconcileError
 from reconcile.evidence import RunFolder, make_folder
 from reconcile.filing import file_run
 from reconcile.model.runs import Mode, Outcome, Run
+from reconcile.runner.kernels import engine_options
 from reconcile.runner.notebook import check_parameters, publish
 from reconcile.session import RUN_VARIABLE
 from reconcile.state import lease, runs
@@ -30,6 +33,10 @@ from reconcile.verdict import Ending, Execution
 
 NOTEBOOKS_VARIABLE = "RECONCILE_NOTEBOOKS"
 CELL_SECONDS = 2 * 60 * 60
+LOOK_SECONDS = 0.25
+
+Watch = Callable[[int, int], None]
+"""Called with cells executed so far and all cells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +79,10 @@ def notebooks_folder() -> Path:
     return Path(os.environ.get(NOTEBOOKS_VARIABLE) or Path(__file__).parents[2] / "notebooks")
 
 
-def execute(config: Config, request: Request) -> Run:
+def execute(config: Config, request: Request, watch: Watch | None = None) -> Run:
     """Run one company: execute ``sync.ipynb``, judge, file the evidence; gives back the finished run.
+
+    ``watch`` is called with the number of cells executed so far and of all cells, from another thread.
 
     Raises:
         ConfigurationError: it could not be started; nothing was read or written and no run exists.
@@ -87,9 +96,39 @@ def execute(config: Config, request: Request) -> Run:
     run_id = runs.new_run_id(started_at)
     folder = make_folder(config.runs, request.company, request.kind, run_id, started_at)
     runs.create(engine, _new_run(config, request, run_id, folder, started_at))
-    execution = _execute_notebook(config, notebook, folder, request, run_id)
+    with _watched(folder.partial_notebook, watch):
+        execution = _execute_notebook(config, notebook, folder, request, run_id)
     lease.release_run(engine, run_id)
     return file_run(config, engine, run_id, execution, publish=partial(publish, folder.partial_notebook))
+
+
+@contextmanager
+def _watched(notebook: Path, watch: Watch | None) -> Iterator[None]:
+    """Tell how far a notebook is while papermill saves it, cell by cell."""
+    if watch is None:
+        yield
+        return
+    over = Event()
+
+    def look() -> None:
+        while not over.wait(LOOK_SECONDS):
+            try:
+                cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+            except (OSError, ValueError, KeyError):  # not there yet, or being written at this moment
+                continue
+            watch(sum(_executed(cell) for cell in cells), len(cells))
+
+    thread = Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _executed(cell: Mapping[str, Any]) -> bool:
+    return bool(cell["metadata"].get("papermill", {}).get("status") == "completed")
 
 
 def _new_run(config: Config, request: Request, run_id: str, folder: RunFolder, started_at: datetime) -> Run:
@@ -123,11 +162,10 @@ def _execute_notebook(config: Config, notebook: Path, folder: RunFolder, request
                 str(notebook),
                 str(folder.partial_notebook),
                 parameters=request.parameters(),
-                kernel_name="python3",
                 progress_bar=False,
                 execution_timeout=request.cell_seconds,
-                shutdown_kernel="immediate",
                 cwd=str(config.path.parent),
+                **engine_options(),
             )
     except _ENDS as error:
         return _ending(error, request.cell_seconds)

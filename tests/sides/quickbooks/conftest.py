@@ -2,15 +2,19 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from reconcile.model.entities import Entity
+from reconcile.model.plan import Action
+from reconcile.sandbox.quickbooks.process import QuickBooksSandbox, running_quickbooks
 from reconcile.sides.quickbooks import (
     Bounds,
     Limiter,
@@ -19,8 +23,10 @@ from reconcile.sides.quickbooks import (
     Patience,
     QuickBooksConnection,
     QuickBooksSession,
+    QuickBooksWriter,
     Tokens,
 )
+from reconcile.sides.side import Outcome, Write
 
 SAMPLES = Path(__file__).parents[3] / "reconcile" / "sandbox" / "samples" / "craigs"
 ACCESS, REFRESH, SECRET = "canary-access-0", "canary-refresh-0", "canary-secret"
@@ -170,3 +176,67 @@ def world_of(server: Server, **settings: Any) -> World:
 def sample(name: str) -> list[dict[str, Any]]:
     records: list[dict[str, Any]] = json.loads((SAMPLES / f"{name}.json").read_text())
     return records
+
+
+@dataclass
+class Books:
+    """The sample company on a local QuickBooks, and the writer that works on it."""
+
+    writer: QuickBooksWriter
+    session: QuickBooksSession
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def write(
+        self,
+        entity: Entity,
+        action: Action,
+        fields: Mapping[str, Any],
+        record: Outcome | None = None,
+        context: Mapping[str, Any] | None = None,
+        request_id: str = "",
+    ) -> Outcome:
+        """One write; ``record`` is the outcome that last told id and version."""
+        write = Write(
+            request_id or self.request_id(),
+            entity,
+            action,
+            record.id if record else None,
+            record.version if record else None,
+            fields,
+            {**(record.fields if record else {}), **fields, **(context or {})},
+        )
+        (outcome,) = self.writer.write([write])
+        return outcome
+
+    def create(self, entity: Entity, **fields: Any) -> Outcome:
+        return self.write(entity, Action.CREATE, fields)
+
+    def request_id(self) -> str:
+        return f"test-{next(self.numbers):05}"
+
+    def by_hand(self, name: str, body: Mapping[str, Any], **params: str) -> dict[str, Any]:
+        """What somebody does in QuickBooks itself."""
+        content = self.session.post(self.session.address(name), body, params=params)
+        return next(value for key, value in content.items() if key != "time")
+
+
+def books_of(sandbox: QuickBooksSandbox, **settings: Any) -> Books:
+    session = QuickBooksSession(
+        QuickBooksConnection(
+            sandbox.base_url, sandbox.discovery_url, sandbox.realm_id, sandbox.client_id, sandbox.client_secret
+        ),
+        MemoryTokenStore(Tokens(sandbox.access_token, sandbox.refresh_token)),
+        limiter=Limiter(UNHURRIED),
+    )
+    return Books(QuickBooksWriter(session, income_account="Services", **settings), session)
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[QuickBooksSandbox]:
+    with running_quickbooks("craigs") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def books(sandbox: QuickBooksSandbox) -> Books:
+    return books_of(sandbox)

@@ -1,0 +1,299 @@
+"""Reading against a server that changes its mind: pages that drift, counts that disagree, changes that overflow."""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from reconcile.errors import IncompletePullError, RefusedError
+from reconcile.model.entities import Entity
+from reconcile.model.snapshot import Scope
+from reconcile.sides.quickbooks import QuickBooksReader, query
+from tests.sides.quickbooks.conftest import Asked, Said, Server, World, said
+
+NOW = datetime(2025, 8, 1, 16, 0, tzinfo=UTC)
+TIME = "2025-08-01T09:00:00.11-07:00"
+PREFERENCES = {"Preferences": {"CurrencyPrefs": {"HomeCurrency": {"value": "USD"}}}, "time": TIME}
+NOT_FOUND = said(
+    {"Fault": {"Error": [{"Message": "Object Not Found", "code": "610"}], "type": "ValidationFault"}}, status=400
+)
+
+
+class Company:
+    """Customers in a list, served by position as QuickBooks does."""
+
+    def __init__(self, server: Server, ids: list[int]) -> None:
+        self.ids = ids
+        self.statements: list[str] = []
+        self.before_page: Callable[[int], None] = lambda _: None
+        self.counts: list[int] = []
+        self.cdc: list[dict[str, Any]] = []
+        server.answer = self.answer
+
+    def answer(self, asked: Asked) -> Said:
+        if asked.path.endswith("/preferences"):
+            return said(PREFERENCES)
+        if asked.path.endswith("/cdc"):
+            self.statements.append(json.dumps(asked.query))
+            return said({"CDCResponse": [{"QueryResponse": self.cdc}], "time": TIME})
+        if asked.path.endswith("/query"):
+            statement = asked.body.decode()
+            self.statements.append(statement)
+            return self.count() if "COUNT" in statement else self.page(statement)
+        wanted = int(asked.path.rsplit("/", 1)[1])
+        return said({"Customer": customer(wanted), "time": TIME}) if wanted in self.ids else NOT_FOUND
+
+    def count(self) -> Said:
+        return said(
+            {"QueryResponse": {"totalCount": self.counts.pop(0) if self.counts else len(self.ids)}, "time": TIME}
+        )
+
+    def page(self, statement: str) -> Said:
+        start = int(re.search(r"STARTPOSITION (\d+)", statement)[1])
+        self.before_page(start)
+        ids = self.ids[start - 1 : start - 1 + 1000]
+        among = re.search(r"Id IN \((.*)\)", statement)
+        if among:
+            ids = [one for one in self.ids if f"'{one}'" in among[1]]
+        return said({"QueryResponse": {"Customer": [customer(one) for one in ids]} if ids else {}, "time": TIME})
+
+    @property
+    def pages(self) -> int:
+        return sum("STARTPOSITION" in statement for statement in self.statements)
+
+
+def customer(number: int) -> dict[str, Any]:
+    return {"Id": str(number), "SyncToken": "0", "DisplayName": f"Customer {number}", "Active": True}
+
+
+@pytest.fixture
+def reader(world: World) -> QuickBooksReader:
+    return QuickBooksReader(world.session, clock=lambda: NOW)
+
+
+def test_a_census_reads_every_page_once_and_counts_at_the_end(server: Server, reader: QuickBooksReader) -> None:
+    company = Company(server, list(range(1, 2501)))
+    seen = []
+
+    snapshot = reader.census(Entity.CUSTOMER, lambda done, expected: seen.append((done, expected)))
+
+    assert snapshot.frame["id"].to_list() == [str(one) for one in company.ids]
+    assert (snapshot.scope, snapshot.counted, snapshot.as_of) == (Scope.CENSUS, 2500, NOW.replace(microsecond=110_000))
+    assert company.pages == 3
+    assert company.statements[-1] == "SELECT COUNT(*) FROM Customer WHERE Active IN (true, false)"
+    assert seen[-1] == (2500, 2500)
+
+
+def test_an_empty_company_is_empty_and_counted(server: Server, reader: QuickBooksReader) -> None:
+    Company(server, [])
+
+    snapshot = reader.census(Entity.CUSTOMER)
+
+    assert (len(snapshot), snapshot.counted) == (0, 0)
+
+
+@pytest.mark.parametrize("size", [999, 1000, 1001, 1999, 2000])
+def test_pages_end_where_the_company_ends(server: Server, reader: QuickBooksReader, size: int) -> None:
+    Company(server, list(range(1, size + 1)))
+
+    assert len(reader.census(Entity.CUSTOMER)) == size
+
+
+@pytest.mark.parametrize("removed", [1, 2, 700, 1000])
+def test_records_deleted_while_pages_are_read_leave_no_gap(
+    server: Server, reader: QuickBooksReader, removed: int
+) -> None:
+    company = Company(server, list(range(1, 2601)))
+
+    def delete(start: int) -> None:
+        if start > 1:
+            del company.ids[:removed]
+            company.before_page = lambda _: None
+
+    company.before_page = delete
+    company.counts = [2600, 2600]
+
+    frame = reader.census(Entity.CUSTOMER).frame
+
+    assert set(map(str, range(1, 2601))) == set(frame["id"])
+    assert frame["id"].is_unique
+
+
+def test_a_count_that_disagrees_once_is_read_again(server: Server, reader: QuickBooksReader) -> None:
+    company = Company(server, [1, 2, 3])
+    company.counts = [3, 4, 3, 3]
+
+    assert reader.census(Entity.CUSTOMER).counted == 3
+
+
+def test_a_count_that_never_agrees_makes_no_snapshot(server: Server, reader: QuickBooksReader) -> None:
+    company = Company(server, [1, 2, 3])
+    company.counts = [3, 4] * 3
+
+    with pytest.raises(IncompletePullError, match="4 customers, but 3 could be read"):
+        reader.census(Entity.CUSTOMER)
+
+
+def test_positions_that_never_hold_still_make_no_snapshot(server: Server, reader: QuickBooksReader) -> None:
+    company = Company(server, list(range(1, 3001)))
+
+    def shift(start: int) -> None:
+        company.ids = [one + 5000 for one in company.ids]
+
+    company.before_page = shift
+
+    with pytest.raises(IncompletePullError, match="keeps changing"):
+        reader.census(Entity.CUSTOMER)
+
+
+def test_an_answer_without_a_count_is_no_count_of_zero(server: Server, reader: QuickBooksReader) -> None:
+    company = Company(server, [1])
+    company.count = lambda: said({"QueryResponse": {}, "time": TIME})
+
+    with pytest.raises(IncompletePullError, match="did not say how many"):
+        reader.census(Entity.CUSTOMER)
+
+
+def test_a_malformed_customer_holds_up_nobody_else(server: Server, reader: QuickBooksReader) -> None:
+    company = Company(server, [1, 2, 3])
+    page = company.page
+
+    def spoil(statement: str) -> Said:
+        content = json.loads(page(statement).body)
+        content["QueryResponse"]["Customer"][1]["DisplayName"] = 500
+        return said(content)
+
+    company.page = spoil
+
+    snapshot = reader.census(Entity.CUSTOMER)
+
+    assert snapshot.frame["id"].to_list() == ["1", "3"]
+    assert snapshot.unreadable == {"2"}
+    assert snapshot.counted == 3
+    assert "DisplayName: Expected text" in snapshot.findings[0].sentence
+
+
+def group(*objects: dict[str, Any]) -> dict[str, Any]:
+    return {"Customer": list(objects), "startPosition": 1, "maxResults": len(objects)} if objects else {}
+
+
+def deleted(number: int) -> dict[str, Any]:
+    return {"Id": str(number), "domain": "QBO", "status": "Deleted", "MetaData": {"LastUpdatedTime": TIME}}
+
+
+SINCE = NOW - timedelta(hours=2)
+
+
+def test_one_call_tells_what_changed_and_the_window_overlaps(server: Server, reader: QuickBooksReader) -> None:
+    company = Company(server, [1, 2])
+    company.cdc = [group(customer(1)), {}, {}, {}]
+
+    found = reader.changed([Entity.CUSTOMER, Entity.PRODUCT, Entity.INVOICE, Entity.PAYMENT], SINCE)
+
+    assert [(entity, len(snapshot), snapshot.scope) for entity, snapshot in found.items()] == [
+        (Entity.CUSTOMER, 1, Scope.DELTA),
+        (Entity.PRODUCT, 0, Scope.DELTA),
+        (Entity.INVOICE, 0, Scope.DELTA),
+        (Entity.PAYMENT, 0, Scope.DELTA),
+    ]
+    (asked,) = company.statements
+    assert json.loads(asked) == {
+        "minorversion": "75",
+        "entities": "Customer,Item,Invoice,Payment",
+        "changedSince": "2025-08-01T13:55:00Z",
+    }
+    assert found[Entity.CUSTOMER].counted is None
+
+
+def test_a_deleted_mark_is_believed_only_after_a_direct_read(server: Server, reader: QuickBooksReader) -> None:
+    company = Company(server, [2])
+    company.cdc = [group(deleted(1), deleted(2))]
+
+    snapshot = reader.changed([Entity.CUSTOMER], SINCE)[Entity.CUSTOMER]
+
+    assert snapshot.gone == {"1"}
+    assert snapshot.frame["id"].to_list() == ["2"]
+
+
+def test_a_full_answer_is_not_all_there_is(server: Server, reader: QuickBooksReader) -> None:
+    company = Company(server, list(range(1, 1201)))
+    company.cdc = [group(*map(customer, range(1, 1001)))]
+
+    snapshot = reader.changed([Entity.CUSTOMER], SINCE)[Entity.CUSTOMER]
+
+    assert (snapshot.scope, len(snapshot)) == (Scope.CENSUS, 1200)
+
+
+def test_changes_too_long_ago_are_a_census(server: Server, reader: QuickBooksReader) -> None:
+    company = Company(server, [1, 2])
+
+    snapshot = reader.changed([Entity.CUSTOMER], NOW - timedelta(days=30))[Entity.CUSTOMER]
+
+    assert snapshot.scope is Scope.CENSUS
+    assert not any("changedSince" in statement for statement in company.statements)
+
+
+@pytest.mark.parametrize("answer", [{}, {"CDCResponse": []}, {"CDCResponse": [{"QueryResponse": []}]}])
+def test_an_answer_that_does_not_speak_of_every_kind_is_not_nothing_changed(
+    server: Server, reader: QuickBooksReader, answer: dict[str, Any]
+) -> None:
+    company = Company(server, [1])
+    usual = company.answer
+    server.answer = lambda asked: said({**answer, "time": TIME}) if asked.path.endswith("/cdc") else usual(asked)
+
+    with pytest.raises(IncompletePullError):
+        reader.changed([Entity.CUSTOMER], SINCE)
+
+
+def test_records_asked_for_are_read_in_few_calls_and_missing_ones_confirmed(
+    server: Server, reader: QuickBooksReader
+) -> None:
+    company = Company(server, list(range(1, 301)))
+
+    snapshot = reader.fetch(Entity.CUSTOMER, [*map(str, range(1, 251)), "999", "999"])
+
+    assert len(snapshot) == 250
+    assert snapshot.gone == {"999"}
+    assert snapshot.scope is Scope.SELECTED
+    assert company.pages == 2
+
+
+def test_a_record_that_a_query_does_not_show_yet_is_found_by_a_direct_read(
+    server: Server, reader: QuickBooksReader
+) -> None:
+    company = Company(server, [1, 2])
+    page = company.page
+    company.page = lambda statement: page(statement.replace("'2'", "'-'"))
+
+    snapshot = reader.fetch(Entity.CUSTOMER, ["1", "2"])
+
+    assert (snapshot.frame["id"].to_list(), snapshot.gone) == (["1", "2"], frozenset())
+
+
+def test_a_company_without_currency_is_refused(server: Server, reader: QuickBooksReader) -> None:
+    server.answer = lambda _: said({"Preferences": {}})
+
+    with pytest.raises(RefusedError, match="which currency"):
+        reader.home_currency()
+
+
+def test_a_reader_has_no_way_to_write(reader: QuickBooksReader) -> None:
+    assert not [name for name in ("write", "find", "batch_size") if hasattr(reader, name)]
+
+
+@pytest.mark.parametrize(
+    ("value", "quoted"),
+    [("O'Brien", r"'O\'Brien'"), ("a\\b", r"'a\\b'"), ("'; select", r"'\'; select'"), ("%", "'%'"), ("ü—", "'ü—'")],
+)
+def test_values_in_queries_are_quoted(value: str, quoted: str) -> None:
+    assert query.quoted(value) == quoted
+    assert query.select("Customer", query.equals("DisplayName", value)) == (
+        f"SELECT * FROM Customer WHERE DisplayName = {quoted} ORDERBY Id STARTPOSITION 1 MAXRESULTS 1000"
+    )
+
+
+def test_items_are_asked_for_their_sku() -> None:
+    assert query.select("Item").startswith("SELECT *, Sku FROM Item ORDERBY Id")

@@ -69,7 +69,7 @@ def customer(fields: Fields, context: Fields, current: Fields | None, *, creatin
         current: the record as QuickBooks has it (raw), needed when a part of the address changes.
         creating: whether there is no such record yet; then blank fields are not sent.
     """
-    body = _texts(fields, _CUSTOMER_TEXTS, creating=creating)
+    body = _texts(_named(fields, context, "display_name"), _CUSTOMER_TEXTS, creating=creating)
     if "email" in fields or "more_emails" in fields:
         whole = {**context, **fields}
         address = join_emails(whole.get("email"), whole.get("more_emails"))
@@ -90,14 +90,19 @@ def _address(current: Fields) -> Body:
     return {name: text for name, text in (current.get("BillAddr") or {}).items() if name not in {"Lat", "Long"}}
 
 
-def product(fields: Fields, *, creating: bool) -> Body:
+def product(fields: Fields, context: Fields, *, creating: bool) -> Body:
     """A product's request, from the fields to set; stock and accounts are never part of it."""
-    body = _texts(fields, _PRODUCT_TEXTS, creating=creating)
+    body = _texts(_named(fields, context, "name"), _PRODUCT_TEXTS, creating=creating)
     if "unit_price" in fields and (fields["unit_price"] is not None or not creating):
         if fields["unit_price"] is None:
             raise CannotWriteError("QuickBooks always has a price for a product. Enter a price (0 if it has none).")
         body["UnitPrice"] = from_scaled(fields["unit_price"])
     return body | _flags(fields)
+
+
+def _named(fields: Fields, context: Fields, name: str) -> Fields:
+    """The fields with the name, when the record becomes active again: QuickBooks may have marked it as deleted."""
+    return {name: context[name], **fields} if fields.get("active") and context.get(name) else fields
 
 
 def _texts(fields: Fields, names: Mapping[str, str], *, creating: bool = False) -> Body:
@@ -255,7 +260,7 @@ def _line(row: Fields, position: int, kept: Sequence[Fields], money: Money) -> B
     detail["TaxCodeRef"] = {"value": "TAX" if row["taxable"] else "NON"}
     return {
         **base,
-        "Description": row["description"] or "",
+        **_description(row, base),
         "Amount": money.amount(amount),
         "DetailType": "SalesItemLineDetail",
         "SalesItemLineDetail": detail,
@@ -274,6 +279,10 @@ def _check_amount(row: Fields, amount: int, where: str, currency: str) -> None:
         )
 
 
+def _description(row: Fields, old: Fields) -> Body:
+    return {"Description": row["description"] or ""} if row["description"] or old.get("Description") else {}
+
+
 def _only_id(old: Fields) -> Body:
     return {"Id": old["Id"]} if "Id" in old else {}
 
@@ -282,7 +291,7 @@ def _line_without_product(row: Fields, old: Fields, amount: int, where: str, mon
     detail = old.get("SalesItemLineDetail") or {}
     if _kind(old) == "SalesItemLineDetail" and _productless(detail) and old.get("Amount") == money.amount(amount):
         code = {"TaxCodeRef": {"value": "TAX" if row["taxable"] else "NON"}}
-        return {**old, "Description": row["description"] or "", "SalesItemLineDetail": {**detail, **code}}
+        return {**old, **_description(row, old), "SalesItemLineDetail": {**detail, **code}}
     if amount or row["quantity"] is not None or row["unit_price"] is not None:
         raise CannotWriteError(
             f"{where} has no product; QuickBooks needs one for every line with an amount, a quantity or a price. "
@@ -291,7 +300,7 @@ def _line_without_product(row: Fields, old: Fields, amount: int, where: str, mon
     base = dict(old) if _kind(old) == "DescriptionOnly" else _only_id(old)
     return {
         **base,
-        "Description": row["description"] or "",
+        **_description(row, base),
         "DetailType": "DescriptionOnly",
         "DescriptionLineDetail": base.get("DescriptionLineDetail") or {},
     }

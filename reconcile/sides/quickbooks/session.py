@@ -264,6 +264,13 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
     def __repr__(self) -> str:
         return f"QuickBooksSession({self.connection.base_url!r}, realm_id={self.connection.realm_id!r})"
 
+    def close(self) -> None:
+        """Let go of this thread's connections; the next call makes new ones."""
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is not None:
+            session.close()
+            del self._local.session
+
     def address(self, *parts: str) -> str:
         """The address of a resource of this company; every part is quoted."""
         company = quote(self.connection.realm_id, safe="")

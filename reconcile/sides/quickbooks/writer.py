@@ -32,7 +32,7 @@ from reconcile.sides.quickbooks.faults import STALE, Fault, explain_all, faults_
 from reconcile.sides.quickbooks.mapping import Lookups, MalformedError, carried, fields_of, payment_method
 from reconcile.sides.quickbooks.pages import Page
 from reconcile.sides.quickbooks.reader import QuickBooksReader, utc_now
-from reconcile.sides.quickbooks.records import SHAPES, Payment, PaymentMethod, TaxAgency, resource
+from reconcile.sides.quickbooks.records import SHAPES, Payment, PaymentMethod, Record, TaxAgency, resource
 from reconcile.sides.quickbooks.session import (
     Answer,
     FaultedError,
@@ -107,7 +107,15 @@ class QuickBooksWriter(QuickBooksReader):
         Invoices by number, customers, products and tax rates by name, payments by customer, amount and date (and
         reference, when there is one).
         """
-        return [record_id for record_id, found in self._found(entity, fields) if _same(entity, found, fields)]
+        conditions = self._conditions(entity, fields)
+        if conditions is None:
+            return []
+        name = resource(entity)
+        active = () if entity in _BATCHED else (query.ALL_ACTIVE,)
+        page: Page[Any] = self._query(query.select(name, *conditions, *active), SHAPES[entity])
+        lookups = self._lookups(entity, page.records)
+        found = [record.id for record in page.records if carried(record) and _same(entity, record, fields, lookups)]
+        return found + [broken.id for broken in page.broken]
 
     # one write -------------------------------------------------------------------------------------------------------
 
@@ -138,6 +146,11 @@ class QuickBooksWriter(QuickBooksReader):
         """
         if write.entity is Entity.TAX_RATE:
             return self._tax_rate(write)
+        if write.fields.get("void") or (write.action is Action.UPDATE and "void" in write.fields):
+            raise CannotWriteError(
+                f"A void {write.entity.singular} is neither made nor revived in QuickBooks from here; void it, or make "
+                "a new one."
+            )
         name = resource(write.entity).lower()
         make = {
             Action.CREATE: self._create,
@@ -179,7 +192,7 @@ class QuickBooksWriter(QuickBooksReader):
         if write.entity is Entity.CUSTOMER:
             return bodies.customer(fields, context, current, creating=creating)
         if write.entity is Entity.PRODUCT:
-            return bodies.product(fields, creating=creating)
+            return bodies.product(fields, context, creating=creating)
         home = self.home_currency()
         currency = str(context.get("currency") or home)
         if write.entity is Entity.INVOICE:
@@ -441,18 +454,6 @@ class QuickBooksWriter(QuickBooksReader):
 
     # settling --------------------------------------------------------------------------------------------------------
 
-    def _found(self, entity: Entity, fields: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        name = resource(entity)
-        conditions = self._conditions(entity, fields)
-        if conditions is None:
-            return
-        active = () if entity in _BATCHED else (query.ALL_ACTIVE,)
-        page: Page[Any] = self._query(query.select(name, *conditions, *active), SHAPES[entity])
-        lookups = self._lookups(entity, page.records)
-        for record in page.records:
-            if carried(record):
-                yield record.id, fields_of(entity, record, lookups)
-
     def _conditions(self, entity: Entity, fields: Mapping[str, Any]) -> list[str] | None:
         """Where to look; ``None`` when the fields say too little for the record ever to have been accepted."""
         if entity is Entity.INVOICE and fields.get("number"):
@@ -522,8 +523,15 @@ def _target(write: Write) -> tuple[str, str]:
     return write.id, write.version
 
 
-def _same(entity: Entity, found: Mapping[str, Any], fields: Mapping[str, Any]) -> bool:
-    """Whether a record found is what the write would have made: QuickBooks compares names without regard to case."""
+def _same(entity: Entity, record: Record, fields: Mapping[str, Any], lookups: Lookups) -> bool:
+    """Whether a record found may be what the write would have made: QuickBooks compares names without regard to case.
+
+    One that cannot be read may be it: absence has to be proven.
+    """
+    try:
+        found = fields_of(entity, record, lookups)
+    except MalformedError:
+        return True
     if entity is Entity.INVOICE:
         return not fields.get("number") or bool(found["number"] == fields["number"])
     if entity is Entity.PAYMENT:

@@ -75,7 +75,7 @@ def test_a_customer_sent_is_read_back_the_same(customer: dict[str, Any]) -> None
     )
 )
 def test_a_product_sent_is_read_back_the_same(product: dict[str, Any]) -> None:
-    stored = read_back(Entity.PRODUCT, bodies.product(product, creating=True))
+    stored = read_back(Entity.PRODUCT, bodies.product(product, {}, creating=True))
 
     assert {name: stored[name] for name in product} == product
 
@@ -344,6 +344,16 @@ def test_what_quickbooks_cannot_hold_is_refused_with_words(fields: dict[str, Any
         update(fields, stored_line("1"))
 
 
+def test_a_record_made_active_again_says_its_name() -> None:
+    active = {"active": True}
+
+    assert bodies.product(active, {"name": "Soil"}, creating=False) == {"Name": "Soil", "Active": True}
+    assert bodies.customer(active, {"display_name": "Cool Cars"}, None, creating=False) == {
+        "DisplayName": "Cool Cars",
+        "Active": True,
+    }
+
+
 def test_a_part_of_an_address_keeps_the_other_parts_and_further_lines() -> None:
     current = {"BillAddr": {"Id": "2", "Line1": "A", "Line3": "Third", "City": "B", "Lat": "1", "Long": "2"}}
 
@@ -406,7 +416,7 @@ def test_a_payment_quickbooks_cannot_hold_is_refused_with_words(fields: dict[str
 @pytest.mark.parametrize("fields", [{"name": None}, {"unit_price": None}])
 def test_a_product_without_name_or_price_is_refused_with_words(fields: dict[str, Any]) -> None:
     with pytest.raises(CannotWriteError):
-        bodies.product(fields, creating=False)
+        bodies.product(fields, {}, creating=False)
 
 
 def test_a_tax_rate_without_percentage_is_refused_with_words() -> None:

@@ -169,6 +169,15 @@ def test_a_product_is_made_as_a_service_changed_and_made_inactive(books: Books) 
     assert holds(gone, {**fields, "unit_price": 40 * ONE, "description": None, "active": False})
 
 
+def test_a_customer_made_inactive_and_active_again_keeps_its_name(books: Books) -> None:
+    made = done(books.create(Entity.CUSTOMER, display_name="On and off"))
+    off = done(books.write(Entity.CUSTOMER, Action.DEACTIVATE, {}, made))
+    on = done(books.write(Entity.CUSTOMER, Action.UPDATE, {"active": True}, off))
+
+    assert (off.fields["display_name"], off.fields["active"]) == ("On and off", False)
+    assert (on.fields["display_name"], on.fields["active"]) == ("On and off", True)
+
+
 def test_stock_and_accounts_of_an_inventory_product_stay(books: Books) -> None:
     pump = books.writer.fetch(Entity.PRODUCT, ["11"]).frame.loc[0]
     before = books.session.get(books.session.address("item", "11"))["Item"]
@@ -370,6 +379,14 @@ def test_what_is_not_done_in_quickbooks_fails_with_words(
 
     assert outcome.status is Status.FAILED
     assert words in outcome.reason
+
+
+@pytest.mark.parametrize(("action", "void"), [(Action.CREATE, True), (Action.UPDATE, True), (Action.UPDATE, False)])
+def test_void_is_an_action_and_no_field(books: Books, action: Action, void: bool) -> None:
+    outcome = books.write(Entity.INVOICE, action, {"void": void}, Outcome("", Status.DONE, "9", "0"))
+
+    assert outcome.status is Status.FAILED
+    assert "void it" in outcome.reason
 
 
 def test_a_record_that_is_gone_fails_with_words(books: Books) -> None:

@@ -245,3 +245,21 @@ def test_amounts_leave_as_exact_numbers(writer: QuickBooksWriter, server: Server
     one(writer, invoice("r"))
 
     assert b'"Amount":10.00' in server.asked[0].body
+
+
+def test_a_record_found_that_cannot_be_read_is_no_proof_of_absence(writer: QuickBooksWriter, server: Server) -> None:
+    found = [{**INVOICE, "DocNumber": "1"}, {**INVOICE, "Id": "10", "TotalAmt": "ten"}, {**INVOICE, "Id": "11"}]
+    del found[2]["TotalAmt"]
+    server.script = [said({"QueryResponse": {"Invoice": found}})]
+
+    assert writer.find(Entity.INVOICE, {"number": "1"}) == ["9", "11", "10"]
+
+
+@pytest.mark.parametrize(
+    ("entity", "fields"), [(Entity.CUSTOMER, {}), (Entity.INVOICE, {}), (Entity.PAYMENT, {"amount": 1})]
+)
+def test_nothing_is_looked_for_that_could_never_have_been_accepted(
+    writer: QuickBooksWriter, server: Server, entity: Entity, fields: dict[str, Any]
+) -> None:
+    assert list(writer.find(entity, fields)) == []
+    assert not server.asked

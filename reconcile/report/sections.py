@@ -106,7 +106,7 @@ def changes(comparisons: Comparisons) -> Shown:
                 *(count_cell(tallies[one.entity][verdict.value]) for verdict in verdicts),
                 count_cell(one.quiet),
                 count_cell(len(held)),
-                Cell(_sums(held), RIGHT),
+                Cell(_sums(zip(held["currency"], held["amount"], strict=True)), RIGHT),
             ]
         )
     changed = sum(len(one.changes) for one in found)
@@ -119,11 +119,13 @@ def changes(comparisons: Comparisons) -> Shown:
     return page("What has changed", sentence(headline), grid(columns, rows))
 
 
-def _sums(frame: pd.DataFrame) -> str:
-    """Sums of ``amount`` per currency, as finished HTML."""
-    known = frame[frame["amount"].notna()]
-    sums = known.groupby("currency")["amount"].sum()
-    return "<br>".join(f"{money_text(total, str(name))} {shown_text(name)}" for name, total in sums.items()) or DASH
+def _sums(amounts: Iterable[tuple[Any, Any]]) -> str:
+    """Sums of (currency, minor units) per currency, as finished HTML; what is missing counts nothing."""
+    sums: Counter[str] = Counter()
+    for currency, amount in amounts:
+        if not missing(amount):
+            sums["" if missing(currency) else str(currency)] += int(amount)
+    return "<br>".join(f"{money_text(total, name)} {shown_text(name)}" for name, total in sums.items() if total) or DASH
 
 
 _DECISION_WORDS = {
@@ -223,14 +225,12 @@ def _by_severity(findings: Sequence[Finding], order: Sequence[Severity]) -> str:
             record = (one.entity, one.side, one.record_id or one.check)
             before = at_stake.get(record, (one.currency, 0))
             at_stake[record] = (one.currency or before[0], max(abs(one.amount or 0), before[1]))
-        money = pd.DataFrame(list(at_stake.values()), columns=["currency", "amount"])
-        money = money[money["amount"] > 0]
         rows.append(
             [
                 Cell(chip(_TONES[severity], _SEVERITY_WORDS[severity])),
                 count_cell(len(of_kind)),
                 count_cell(len(at_stake)),
-                Cell(_sums(money), RIGHT),
+                Cell(_sums(at_stake.values()), RIGHT),
                 Cell(_SEVERITY_TITLES[severity]),
             ]
         )
@@ -319,7 +319,7 @@ _TOTALS = {
 _ITEMS = {
     "measure": "Measure",
     "entity": "Record",
-    "label": "",
+    "label": "Number or name",
     "customer": "Customer",
     "amount": "Adds to the difference",
     "explained": "Explained",
@@ -401,7 +401,8 @@ def midnight_risk(frame: pd.DataFrame, *, currency: str = "USD", limit: int = LI
         "Open in ReliaBills, paid in QuickBooks, customer on auto pay: unless this is synced before midnight, "
         "ReliaBills charges the customer again. Synchronize now, or pause auto pay for these customers."
     )
-    sums = _sums(frame.assign(amount=frame["at_risk"], currency=frame.get("currency", currency)))
+    currencies = frame["currency"] if "currency" in frame else [currency] * len(frame)
+    sums = _sums(zip(currencies, frame["at_risk"], strict=True))
     head = box(Tone.STOP, f"At risk at midnight: {counted(len(frame), 'invoice')}", [f"<b>{sums}</b>", told])
     return Shown(head + table(frame, "Invoices at risk", names, money=money, currency=currency, limit=limit).html)
 

@@ -73,7 +73,7 @@ from reconcile.sides.quickbooks.session import (
     QuickBooksSession,
     ThrottledError,
 )
-from reconcile.sides.quickbooks.tokens import MemoryTokenStore, Tokens, TokenStore, VaultTokenStore
+from reconcile.sides.quickbooks.tokens import MemoryTokenStore, Tokens, TokenStore
 from reconcile.sides.quickbooks.transport import Bounds
 from reconcile.sides.quickbooks.writer import QuickBooksWriter
 
@@ -91,5 +91,4 @@ __all__ = [
     "ThrottledError",
     "TokenStore",
     "Tokens",
-    "VaultTokenStore",
 ]

@@ -181,10 +181,14 @@ class QuickBooksWriter(QuickBooksReader):
 
     @staticmethod
     def _needs_current(write: Write) -> bool:
-        """Whether the request is made from the record as it is now: parts of an address, lists, tax."""
-        if write.entity is Entity.PAYMENT and write.context.get("amount") is None:
-            return True
-        return any(field in _FROM_CURRENT[write.entity] for field in write.fields)
+        """Whether the request is made from the record as it is now: parts of an address, lists, tax.
+
+        Or because it must say more than what changes, and the context does not know that.
+        """
+        needed = _SAID_TOGETHER.get(write.entity, frozenset())
+        says = write.entity is Entity.PAYMENT or not needed.isdisjoint(write.fields)
+        unknown = needed - set(write.fields) - set(write.context)
+        return bool(says and unknown) or not _FROM_CURRENT[write.entity].isdisjoint(write.fields)
 
     def _body(self, write: Write, current: Mapping[str, Any] | None) -> Body:
         fields, creating = write.fields, write.action is Action.CREATE
@@ -477,6 +481,10 @@ _FROM_CURRENT = {
     Entity.PRODUCT: frozenset[str](),
     Entity.INVOICE: frozenset({"lines", "tax_rate_id", *bodies.DISCOUNT_FIELDS}),
     Entity.PAYMENT: frozenset({"applications"}),
+}
+_SAID_TOGETHER = {
+    Entity.CUSTOMER: frozenset({"email", "more_emails"}),  # one text in QuickBooks
+    Entity.PAYMENT: frozenset({"customer_id", "amount"}),  # sent with every update (API file 4.0)
 }
 _BATCH_ACTIONS = frozenset({Action.CREATE, Action.UPDATE})
 _GONE = "The {} no longer exists in QuickBooks. The next run will see that and decide."

@@ -122,6 +122,25 @@ def test_a_customer_is_made_changed_and_read_back(books: Books) -> None:
     assert stored.frame.loc[0, "version"] == changed.version
 
 
+def test_one_address_changed_keeps_the_others_even_when_nothing_is_said_of_them(books: Books) -> None:
+    made = done(books.create(Entity.CUSTOMER, display_name="Two Addresses", email="a@x.com", more_emails="b@x.com"))
+
+    write = Write(books.request_id(), Entity.CUSTOMER, Action.UPDATE, made.id, made.version, {"email": "c@x.com"}, {})
+    (outcome,) = books.writer.write([write])
+
+    assert holds(done(outcome), {"email": "c@x.com", "more_emails": "b@x.com"})
+
+
+def test_a_payment_changed_in_one_field_keeps_its_customer_amount_and_invoices(books: Books) -> None:
+    paid = done(books.create(Entity.INVOICE, **invoice("73003")))
+    made = done(books.create(Entity.PAYMENT, **payment(15_000, (paid, 15_000))))
+
+    write = Write(books.request_id(), Entity.PAYMENT, Action.UPDATE, made.id, made.version, {"reference": "7"}, {})
+    (outcome,) = books.writer.write([write])
+
+    assert done(outcome).fields == {**made.fields, "reference": "7"}
+
+
 def test_a_change_by_somebody_else_makes_a_write_stale(books: Books) -> None:
     made = done(books.create(Entity.CUSTOMER, display_name="Slow Writer"))
     done(books.write(Entity.CUSTOMER, Action.UPDATE, {"phone": "1"}, made))

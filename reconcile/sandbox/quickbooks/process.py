@@ -63,7 +63,7 @@ def running_quickbooks(
         state: SQLite file that keeps it; nothing outlives the process when it is `None`.
         patience: Seconds to wait until it listens.
         options: Further options of the command by their Python names: `port=8080`, `realm="123"`, `limits="real"`,
-            `admin=True`; a list repeats an option: `switch=["tax_rounding=rate"]`.
+            `admin=True`; a list repeats an option: `switch=["us_tax_rounding=line"]`.
 
     Raises:
         SandboxNotStartedError: It did not come up.

@@ -133,12 +133,10 @@ class _Parser:
             last = self._tokens[-1] if self._tokens else None
             where = "line 0, column 0" if last is None else f"line {last.line}, column {last.column + len(last.text)}"
             return faults.parse_error(f'Encountered "<EOF>" at {where}.\nWas expecting one of:\n    {wanted} ...')
-        kind = {"text": "<QUOTED_STRING>", "number": "<NUMBER>", "word": "<IDENTIFIER>"}.get(token.kind)
-        shown = f" {kind} " if kind and token.word not in _KEYWORDS else " "
-        if token.word in _KEYWORDS:
-            shown = f" <{token.word.upper()}> "
+        kinds = {"text": "<QUOTED_STRING>", "number": "<NUMBER>", "word": "<IDENTIFIER>"}
+        kind = f"<{token.word.upper()}>" if token.word in _KEYWORDS else kinds.get(token.kind, f'"{token.text}"')
         return faults.parse_error(
-            f'Encountered "{shown}"{token.text} "" at line {token.line}, column {token.column}.\n'
+            f'Encountered " {kind} "{token.text} "" at line {token.line}, column {token.column}.\n'
             f"Was expecting one of:\n    {wanted} ..."
         )
 

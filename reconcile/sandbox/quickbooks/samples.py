@@ -62,6 +62,9 @@ def load(state: CompanyState, sample: Sample) -> None:
                     if entity == "Account":
                         body["CurrentBalance"] = 0
                 _moved(body, shift)
+                if "InvStartDate" in body:
+                    # The sample sells its stock before the day it is counted from; QuickBooks refuses that (6270).
+                    body["InvStartDate"] = min(body["InvStartDate"], first.isoformat())
                 _complete(entity, body, first)
                 state.store.put(entity, body)
         for record in list(state.store.all("Payment")):

@@ -35,7 +35,8 @@ class Switches:
         duplicate_number_warning: The company warns of a document number used before (fault 6140).
         automated_sales_tax: The company's tax is computed by the automated engine, and its codes are overridden.
         automated_tax_rate: Percent that the engine charges on lines with code TAX.
-        tax_rounding: Tax is rounded per line and then summed, or once per rate on the taxable total.
+        us_tax_rounding: In the United States tax is rounded once per rate on the taxable total (nothing else explains
+            invoice 1029 of the sample company), or per line and then summed. Elsewhere it is always per line.
         missing_sync_token: Code of the fault for an update without SyncToken.
         authorization_code_seconds: Life of an authorization code.
         access_token_seconds: Life of an access token.
@@ -75,7 +76,7 @@ class Switches:
     duplicate_number_warning: bool = False
     automated_sales_tax: bool = False
     automated_tax_rate: str = "8"
-    tax_rounding: Literal["line", "rate"] = "line"
+    us_tax_rounding: Literal["rate", "line"] = "rate"
     missing_sync_token: int = 2020
     authorization_code_seconds: int = 600
     access_token_seconds: int = 3_600

@@ -1,7 +1,8 @@
 """Sales tax: what a form's tax is, and how agencies, rates and codes come to be.
 
 United States: a line is TAX or NON and the form's TxnTaxCodeRef says which rates apply. Elsewhere every line carries
-the id of its code. Rounded half up, per line and rate, then summed; a switch rounds once per rate instead.
+the id of its code. In the United States each rate is rounded once, on the form's taxable total; elsewhere on every
+line, and then summed. Always half up.
 """
 
 from dataclasses import dataclass
@@ -117,7 +118,7 @@ def tax_detail(state: CompanyState, body: JsonObject, lines: list[tuple[Decimal,
     taxed = [net for net, code in lines if code == "TAX"]
     code_id = automated_code(state) if state.switches.automated_sales_tax else _classic_code(state, body, requested)
     rates = rates_of(state, code_id) if code_id else ()
-    totals = tax_by_rate([TaxableLine(net, rates) for net in taxed], state.switches.tax_rounding) if rates else []
+    totals = tax_by_rate([TaxableLine(net, rates) for net in taxed], state.switches.us_tax_rounding) if rates else []
     if (
         state.switches.automated_sales_tax
         and "TotalTax" in requested
@@ -150,7 +151,7 @@ def _foreign_tax(
     if any(not code for _, code in lines):
         raise faults.business("Make sure all your transactions have a GST/HST rate before you save.")
     taxable = [TaxableLine(net, rates_of(state, code)) for net, code in lines]
-    totals = tax_by_rate(taxable, state.switches.tax_rounding)
+    totals = tax_by_rate(taxable)
     if "TotalTax" in requested and requested.get("TaxLine"):
         totals = _prorated(totals, as_decimal(requested["TotalTax"]))
     return _write(body, totals, "")

@@ -1,0 +1,230 @@
+"""What is on the wire: envelopes, headers, fault shapes, batches, captures and replays, as raw requests see them."""
+
+import gzip
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+
+from reconcile.sandbox.quickbooks.process import QuickBooksSandbox
+
+Call = Callable[..., requests.Response]
+JSON = "application/json;charset=UTF-8"
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?-0[78]:00")
+
+
+def fault(response: requests.Response) -> Any:
+    return response.json()["Fault"]["Error"][0]
+
+
+def line(amount: object) -> Any:
+    detail = {"ItemRef": {"value": "6"}}
+    return {"Amount": amount, "DetailType": "SalesItemLineDetail", "SalesItemLineDetail": detail}
+
+
+def test_an_object_comes_under_its_name_with_a_pacific_time(call: Call) -> None:
+    response = call("GET", "customer/1")
+    body = response.json()
+    assert list(body) == ["Customer", "time"]
+    assert TIME.fullmatch(body["time"])
+    assert TIME.fullmatch(body["Customer"]["MetaData"]["CreateTime"])
+    assert (response.headers["Content-Type"], response.headers["Server"]) == (JSON, "nginx")
+
+
+@pytest.mark.parametrize("path", ["customer/1", "customer/99999", "query?query=nonsense", "unicorn/1"])
+def test_intuit_s_headers_are_on_every_answer(call: Call, path: str) -> None:
+    headers = call("GET", path).headers
+    for name in (
+        "intuit_tid",
+        "QBO-Version",
+        "Service-Time",
+        "Date",
+        "Expires",
+        "Cache-Control",
+        "Content-Type",
+        "Via",
+    ):
+        assert headers[name], name
+    assert call("GET", path).headers["intuit_tid"] != headers["intuit_tid"]
+
+
+def test_any_case_of_the_resource_and_any_minor_version_will_do(call: Call) -> None:
+    assert call("GET", "CreditMemo/73?minorversion=4").json()["CreditMemo"]["TotalAmt"] == 100
+    assert call("GET", "companyinfo/1").json()["CompanyInfo"]["Id"] == "1"
+    assert call("GET", f"companyInfo/{'9341400000000001'}").status_code == 200
+    assert call("GET", "preferences").json()["Preferences"]["CurrencyPrefs"]["HomeCurrency"]["value"] == "USD"
+
+
+def test_amounts_are_numbers_with_their_own_digits(call: Call) -> None:
+    raw = call("GET", "invoice/130").text
+    assert '"TotalAmt":362.07,' in raw
+    assert '"UnitPrice":9.5,' in raw
+
+
+def test_queries_come_in_four_ways(call: Call) -> None:
+    statement = "select * from Term where Name = 'Net 30'"
+    answers = [
+        call("GET", "query", params={"query": statement}),
+        call("POST", "query", data=statement, headers={"Content-Type": "application/text"}),
+        call("POST", "query", data=statement, headers={"Content-Type": "text/plain"}),
+        call("POST", "query", data={"query": statement}),
+    ]
+    assert [answer.json()["QueryResponse"]["maxResults"] for answer in answers] == [1, 1, 1, 1]
+    assert fault(call("POST", "query", json={"query": statement}))["code"] == "4000"
+
+
+def test_a_plus_that_became_a_blank_is_understood(call: Call) -> None:
+    path = "query?query=select * from Invoice where MetaData.LastUpdatedTime > '2099-01-01T00:00:00+00:00'"
+    assert call("GET", path).json()["QueryResponse"] == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code", "detail"),
+    [
+        ("customer/99999", 400, "610", "Object Not Found : Something you're trying to use has been made inactive."),
+        ("customer/9999999999999", 400, "2030", "Id should be a valid number. Supplied value:9999999999999"),
+        ("customer/abc", 400, "2030", "Id should be a valid number. Supplied value:abc"),
+        ("unicorn/1", 500, "500", "Operation operation could not find resource for entity unicorn is not supported."),
+        (
+            "customer/",
+            500,
+            "500",
+            "Operation No resource method found for GET, return 405 with Allow header is not supp",
+        ),
+    ],
+)
+def test_what_is_not_there(call: Call, path: str, status: int, code: str, detail: str) -> None:
+    response = call("GET", path)
+    assert (response.status_code, fault(response)["code"]) == (status, code)
+    assert fault(response)["Detail"].startswith(detail)
+    assert TIME.fullmatch(response.json()["time"])
+
+
+def test_a_body_that_is_no_object_is_2010(call: Call) -> None:
+    for body in (b"", b"nonsense", b"[]", b'{"DisplayName": NaN}'):
+        assert fault(call("POST", "customer", data=body))["code"] == "2010"
+    assert fault(call("POST", "customer", data=b'{"DisplayName": "\xff"}'))["Message"] == "Unsupported Operation"
+
+
+def test_deleting_what_cannot_be_deleted_is_unsupported(call: Call) -> None:
+    assert fault(call("POST", "customer?operation=delete", json={"Id": "1", "SyncToken": "0"}))["code"] == "500"
+    assert fault(call("DELETE", "customer/1"))["code"] == "500"
+
+
+def test_a_token_that_is_garbage_missing_or_for_another_company(call: Call) -> None:
+    garbage = call("GET", "customer/1", token="x" * 20)
+    error = garbage.json()["fault"]["error"][0]
+    assert (garbage.status_code, error["code"], garbage.json()["fault"]["type"]) == (401, "3200", "AUTHENTICATION")
+    assert error["message"] == "message=AuthenticationFailed; errorCode=003200; statusCode=401"
+    assert error["detail"] == "Malformed bearer token: too short or too long"
+    expired = call("GET", "customer/1", token="y" * 200)
+    assert expired.json()["fault"]["error"][0]["detail"].startswith("Token expired: ")
+    assert call("GET", "customer/1", headers={"Authorization": ""}).status_code == 401
+    foreign = call("GET", "customer/1", realm="123")
+    error = foreign.json()["fault"]["error"][0]
+    assert (foreign.status_code, error["code"], foreign.json()["fault"]["type"]) == (403, "3100", "SERVICE")
+    assert isinstance(foreign.json()["time"], int)
+
+
+def test_gzip_only_when_asked(call: Call) -> None:
+    plain = call("GET", "query?query=select * from Invoice", headers={"Accept-Encoding": "identity"})
+    assert "Content-Encoding" not in plain.headers
+    asked = call("GET", "query?query=select * from Invoice", headers={"Accept-Encoding": "gzip"}, stream=True)
+    assert asked.headers["Content-Encoding"] == "gzip"
+    assert b'"QueryResponse"' in gzip.decompress(asked.raw.read(decode_content=False))
+
+
+def test_a_batch_answers_each_item_by_its_name(call: Call) -> None:
+    items = [
+        {"bId": "b1", "operation": "create", "Invoice": {"CustomerRef": {"value": "1"}, "Line": []}},
+        {"bId": "b2", "operation": "create", "Invoice": {"CustomerRef": {"value": "1"}, "Line": [line(10)]}},
+        {"bId": "b3", "Query": "select * from Term"},
+        {"bId": "b4", "operation": "update", "Customer": {"Id": "4", "SyncToken": "0", "sparse": True, "Notes": "x"}},
+        {"bId": "b5", "operation": "create", "Unicorn": {}},
+        {"operation": "create", "Customer": {"DisplayName": "Nameless item"}},
+    ]
+    response = call("POST", "batch", json={"BatchItemRequest": items})
+    assert response.status_code == 200
+    answers = {answer.get("bId"): answer for answer in response.json()["BatchItemResponse"]}
+    assert answers["b1"]["Fault"]["Error"][0]["element"] == "Line"
+    assert answers["b1"]["Fault"]["type"] == "ValidationFault"
+    assert answers["b2"]["Invoice"]["TotalAmt"] == 10
+    assert answers["b3"]["QueryResponse"]["maxResults"] == 5
+    assert answers["b4"]["Customer"]["SyncToken"] == "1"
+    assert answers["b5"]["Fault"]["Error"][0]["code"] == "2010"
+    assert answers[None]["Fault"]["Error"][0]["code"] == "2020"
+    void: Any = {"bId": "v", "operation": "update", "optionsData": "void"}
+    void["Invoice"] = {"Id": answers["b2"]["Invoice"]["Id"], "SyncToken": "0", "sparse": True}
+    voided = call("POST", "batch", json={"BatchItemRequest": [void]}).json()["BatchItemResponse"][0]
+    assert voided["Invoice"]["TotalAmt"] == 0
+
+
+def test_thirty_items_are_a_batch_and_thirty_one_are_too_many(call: Call) -> None:
+    item = {"operation": "create", "Query": "select * from Term"}
+    thirty = [{**item, "bId": str(number)} for number in range(30)]
+    assert len(call("POST", "batch", json={"BatchItemRequest": thirty}).json()["BatchItemResponse"]) == 30
+    response = call("POST", "batch", json={"BatchItemRequest": [*thirty, {**item, "bId": "31"}]})
+    assert (response.status_code, fault(response)["code"]) == (400, "1040")
+
+
+def test_a_batch_sent_again_with_its_request_id_does_nothing_twice(call: Call) -> None:
+    item = {"bId": "1", "operation": "create", "Customer": {"DisplayName": "Once only"}}
+    first = call("POST", "batch?requestid=r1", json={"BatchItemRequest": [item]}).json()["BatchItemResponse"]
+    again = call("POST", "batch?requestid=r1", json={"BatchItemRequest": [item]}).json()["BatchItemResponse"]
+    assert first == again
+    long = call("POST", f"batch?requestid={'r' * 32}", json={"BatchItemRequest": [{**item, "bId": "b" * 36}]})
+    error = long.json()["BatchItemResponse"][0]["Fault"]["Error"][0]
+    assert error["code"] == "6000"
+    assert error["Detail"].endswith("You tried entering rrrrrrrrrr..., which is 68 characters.")
+
+
+def test_a_request_id_used_again_with_another_body_replays_the_first_answer(call: Call) -> None:
+    first = call("POST", "customer?requestid=same", json={"DisplayName": "First body"}).json()
+    assert call("POST", "customer?requestid=same", json={"DisplayName": "Other body"}).json() == first
+
+
+def test_a_refused_request_may_try_again_under_its_id(call: Call) -> None:
+    assert fault(call("POST", "customer?requestid=mended", json={"DisplayName": "PG&E"}))["code"] == "6240"
+    assert call("POST", "customer?requestid=mended", json={"DisplayName": "Mended"}).status_code == 200
+
+
+def test_changes_come_in_the_order_asked_with_empty_groups(call: Call) -> None:
+    made = call("POST", "invoice", json={"CustomerRef": {"value": "1"}, "Line": [line(10)]}).json()["Invoice"]
+    call("POST", "invoice?operation=delete", json={"Id": made["Id"], "SyncToken": "0"})
+    since = made["MetaData"]["CreateTime"]
+    body = call("GET", "cdc", params={"entities": "Estimate,Invoice", "changedSince": since}).json()
+    groups = body["CDCResponse"][0]["QueryResponse"]
+    assert groups[0] == {}
+    stub = groups[1]["Invoice"][-1]
+    assert (stub["Id"], stub["status"], set(stub)) == (made["Id"], "Deleted", {"Id", "status", "domain", "MetaData"})
+    assert groups[1]["maxResults"] == groups[1]["totalCount"] == len(groups[1]["Invoice"])
+
+
+@pytest.mark.parametrize(
+    ("params", "code"),
+    [
+        ({"entities": "Invoice", "changedSince": "2001-01-01"}, "2190"),
+        ({"entities": "TaxCode", "changedSince": "2099-01-01"}, "2000"),
+        ({"entities": "Unicorn", "changedSince": "2099-01-01"}, "2000"),
+        ({"entities": "Invoice"}, "2020"),
+        ({"changedSince": "2099-01-01"}, "2020"),
+        ({"entities": "Invoice", "changedSince": "lately"}, "2060"),
+    ],
+)
+def test_a_capture_refuses_what_it_cannot_give(call: Call, params: dict[str, str], code: str) -> None:
+    response = call("GET", "cdc", params=params)
+    assert (response.status_code, fault(response)["code"]) == (400, code)
+
+
+def test_an_invoice_link_is_given_only_on_request(call: Call) -> None:
+    body = {"CustomerRef": {"value": "1"}, "Line": [line(10)], "AllowOnlineACHPayment": True}
+    made = call("POST", "invoice", json={**body, "BillEmail": {"Address": "a@b.example"}}).json()["Invoice"]
+    assert "InvoiceLink" not in made
+    assert "InvoiceLink" in call("GET", f"invoice/{made['Id']}?include=invoiceLink").json()["Invoice"]
+
+
+def test_an_unknown_address_is_404(sandbox: QuickBooksSandbox) -> None:
+    response = requests.get(f"{sandbox.base_url}/v9/nothing", timeout=10)
+    assert (response.status_code, bool(response.headers["intuit_tid"])) == (404, True)

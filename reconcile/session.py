@@ -33,7 +33,7 @@ from reconcile.errors import ConfigurationError, GuardError, ReconcileError, Ste
 from reconcile.evidence import CENTRAL, RunFolder, make_folder, write_json, write_text
 from reconcile.filing import file_run
 from reconcile.model.changes import Agreement, Comparison
-from reconcile.model.entities import Entity, Side
+from reconcile.model.entities import Entity, Side, label_column
 from reconcile.model.findings import Finding, Severity, findings_frame
 from reconcile.model.money import show
 from reconcile.model.plan import Plan
@@ -137,7 +137,7 @@ class Session:
         self._plan: Plan | None = None
         self._enforced: Plan | None = None
         self._pusher: Pusher | None = None
-        self._attempts: list[Attempt] = []
+        self.reports: dict[Entity, StepReport] = {}
 
     # ---------------------------------------------------------------- open
 
@@ -228,7 +228,7 @@ class Session:
         """
         since = self._since() if self.run.mode is Mode.DELTA else None
         if since is None:
-            pulled = {side: pull_census(reader, _watch) for side, reader in self._readers.items()}
+            pulled = {side: pull_census(reader, _Bar(side)) for side, reader in self._readers.items()}
         else:
             pairs = {entity: self._links.pairs(entity) for entity in Entity}
             waiting = pending.read(self._engine, self.company.key)
@@ -343,8 +343,21 @@ class Session:
 
     # ---------------------------------------------------------------- push
 
-    def push(self, step: Entity | str) -> StepReport | None:
+    @property
+    def labels(self) -> Mapping[Entity, Mapping[str, str]]:
+        """What people know records by, per entity and key; the plan's references read better with it."""
+        labels: dict[Entity, dict[str, str]] = {}
+        for entity in Entity:
+            labels[entity] = {}
+            for side in (Side.BILLING, Side.BOOKS):
+                frame = self._side(side)[entity].frame[["id", label_column(entity)]].dropna()
+                labels[entity] |= dict(zip(f"{side}:" + frame["id"], frame[label_column(entity)], strict=True))
+        return labels
+
+    def push(self, step: Entity | str) -> None:
         """Carry out one push step of the plan; shows what came of it. In a dry run it only shows what would be done.
+
+        Everything behind it is in :attr:`reports` afterwards.
 
         Raises:
             StepFailedError: the step could not be completed; no later step may start.
@@ -357,17 +370,16 @@ class Session:
             planned = len(self._plan.step(entity))
             runs.record_step(self._engine, self.run.id, StepResult(entity, StepStatus.PLANNED, done=0))
             report.note(f"Dry run: {planned} planned, nothing was written. Run with apply=True to write.")
-            return None
+            return
         self._insist_on_earlier_steps(entity)
         runs.record_step(self._engine, self.run.id, StepResult(entity, StepStatus.STARTED))
         with report.Progress(f"Step {entity.step} of 5: {entity.plural}") as progress:
             done = self._the_pusher().push(entity, self._findings, progress)
-        self._attempts += done.attempts
+        self.reports[entity] = done
         runs.record_step(self._engine, self.run.id, done.result)
         report.display(report.step(done.result, attempts_frame(done.attempts)))
         if done.result.status is StepStatus.FAILED:
             self._explain_failure(done)
-        return done
 
     def _insist_on_earlier_steps(self, entity: Entity) -> None:
         synced = {step.step for step in runs.get(self._engine, self.run.id).steps if step.status is StepStatus.SYNCED}
@@ -423,7 +435,7 @@ class Session:
     def _refresh(self) -> None:
         """Read back what was written, and the invoices that payments settled, so that the frames are true again."""
         touched: dict[tuple[Side, Entity], set[str]] = {}
-        for attempt in self._attempts:
+        for attempt in (attempt for done in self.reports.values() for attempt in done.attempts):
             side, operation = attempt.operation.side, attempt.operation
             if side is None or attempt.record_id is None:
                 continue
@@ -554,8 +566,22 @@ def _stop_at(found: Sequence[Guard]) -> None:
         raise GuardError(" ".join(f"{guard.sentence} {guard.command}" for guard in found))
 
 
-def _watch(side: Side, entity: Entity) -> Progress:
-    return report.Progress(f"{side.product}: {entity.plural}")
+class _Bar:
+    """One bar for the whole pull of one side: records read so far, of what its entities together will give."""
+
+    def __init__(self, side: Side) -> None:
+        self._bar = report.Progress(f"Reading {side.product}")
+        self._done: dict[Entity, int] = {}
+
+    def __call__(self, _side: Side, entity: Entity) -> Progress:
+        """The progress of one entity."""
+
+        def progress(done: int, expected: int | None) -> None:
+            self._done[entity] = done
+            last = entity is list(Entity)[-1] and done == expected
+            self._bar(sum(self._done.values()), sum(self._done.values()) if last else None)
+
+        return progress
 
 
 def _held(findings: Iterable[Finding]) -> set[tuple[Entity, Side | None, str]]:

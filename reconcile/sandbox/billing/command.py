@@ -35,9 +35,8 @@ def billing(
     check_sample(sample)
     engine = create_database(path_or_url, company_id=company, company_name=COMPANY_NAME)
     counts = load_sample(engine, sample, day)
-    url = engine.url
-    shown = f"sqlite:///{url.database}" if url.get_backend_name() == "sqlite" else url.render_as_string()
-    typer.echo(json.dumps({"url": shown, "company": company, "sample": sample, **counts}))
+    url = engine.url.render_as_string(hide_password=True)
+    typer.echo(json.dumps({"url": url, "company": company, "sample": sample, **counts}))
     engine.dispose()
 
 

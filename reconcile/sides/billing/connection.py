@@ -137,6 +137,8 @@ def _explain_sqlite(error: DBAPIError, url: URL) -> ConfigurationError | SideErr
 
 
 _WRONG_LOGIN = ("28000", "28P01")
+_LOGIN_WORDS = ("authentication failed", "no password supplied", 'role "', "pg_hba.conf")
+"""A connection that fails has no SQL state in psycopg; the server's words tell."""
 _NO_DATABASE = "3D000"
 _NO_PERMISSION = "42501"
 _NO_TABLE_OR_COLUMN = ("42P01", "42703")
@@ -146,7 +148,7 @@ def _explain_postgresql(error: DBAPIError, engine: Engine, url: URL) -> Configur
     said = str(error.orig)
     state = getattr(error.orig, "sqlstate", None) or ""
     where = place(url)
-    if state in _WRONG_LOGIN or "authentication failed" in said or "no password supplied" in said:
+    if state in _WRONG_LOGIN or any(words in said for words in _LOGIN_WORDS):
         return RefusedError(f"The server refused user and password for the ReliaBills {where}. Check both.")
     if state == _NO_DATABASE or ("database" in said and "does not exist" in said):
         return ConfigurationError(f"The server knows no ReliaBills {where}. Check the name at the end of the address.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, Table, func, insert, select
 
 from reconcile.model.entities import Entity
 from reconcile.model.money import line_amount, show
@@ -214,26 +214,10 @@ def restand(connection: Connection, invoices: Sequence[int], *, moved: bool) -> 
     rows = connection.execute(
         select(INVOICES).where(INVOICES.c.id.in_(wanted)).order_by(INVOICES.c.id).with_for_update()
     ).mappings()
-    applied = dict(
-        connection.execute(
-            select(PAYMENT_APPLICATIONS.c.invoice_id, func.sum(PAYMENT_APPLICATIONS.c.amount))
-            .where(PAYMENT_APPLICATIONS.c.invoice_id.in_(wanted))
-            .group_by(PAYMENT_APPLICATIONS.c.invoice_id)
-        )
-        .tuples()
-        .all()
-    )
-    refunded = dict(
-        connection.execute(
-            select(REFUNDS.c.invoice_id, func.sum(REFUNDS.c.amount))
-            .where(REFUNDS.c.invoice_id.in_(wanted))
-            .group_by(REFUNDS.c.invoice_id)
-        )
-        .tuples()
-        .all()
-    )
+    applied = _sums(connection, PAYMENT_APPLICATIONS, wanted)
+    refunded = _sums(connection, REFUNDS, wanted)
     for row in rows.all():
-        paid = int(applied.get(row["id"], 0)) - int(refunded.get(row["id"], 0))
+        paid = applied.get(row["id"], 0) - refunded.get(row["id"], 0)
         try:
             standing = invoice_standing(
                 row["total"], paid, void=row["state"] == "void", closed=row["state"] == "closed"
@@ -244,6 +228,12 @@ def restand(connection: Connection, invoices: Sequence[int], *, moved: bool) -> 
         if moved:
             values |= {"version": row["version"] + 1, "updated_at": moment()}
         store(connection, INVOICES, row["id"], values)
+
+
+def _sums(connection: Connection, table: Table, invoices: Sequence[int]) -> dict[int, int]:
+    """Sum of the amounts in a table, by invoice."""
+    statement = select(table.c.invoice_id, func.sum(table.c.amount)).where(table.c.invoice_id.in_(invoices))
+    return {int(key): int(amount) for key, amount in connection.execute(statement.group_by(table.c.invoice_id))}
 
 
 def void_invoice(connection: Connection, record: Mapping[str, Any]) -> None:

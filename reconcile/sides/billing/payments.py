@@ -115,14 +115,10 @@ def _rest(amount: int, credit: int, applications: Mapping[int, int]) -> int:
 
 
 def _stored_applications(connection: Connection, payment: int) -> dict[int, int]:
-    statement = select(PAYMENT_APPLICATIONS.c.invoice_id, PAYMENT_APPLICATIONS.c.amount)
-    return dict(
-        connection.execute(
-            statement.where(PAYMENT_APPLICATIONS.c.payment_id == payment).order_by(PAYMENT_APPLICATIONS.c.id)
-        )
-        .tuples()
-        .all()
-    )
+    """Amount by invoice."""
+    table = PAYMENT_APPLICATIONS
+    statement = select(table.c.invoice_id, table.c.amount).where(table.c.payment_id == payment).order_by(table.c.id)
+    return {int(invoice): int(amount) for invoice, amount in connection.execute(statement)}
 
 
 def _unapply(connection: Connection, payment: int) -> None:

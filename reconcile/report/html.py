@@ -26,11 +26,14 @@ _ADDRESS = re.compile(r":(?=//)|(?<=script):", re.IGNORECASE)
 
 
 def shown_text(value: object) -> str:
-    """External text for HTML: escaped, invisible characters named, addresses no program will turn into links."""
+    """External text for HTML: escaped, invisible characters named.
+
+    The colon of an address stands in an element of its own: JupyterLab turns addresses in running text into links.
+    """
     if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value):  # noqa: PLR0124 - NaN, the missing text of a frame, is the value that differs from itself
         return DASH
     visible = _INVISIBLE.sub(_named, str(value))
-    return _ADDRESS.sub("&#58;", html.escape(visible, quote=True))
+    return _ADDRESS.sub("<span>:</span>", html.escape(visible, quote=True))
 
 
 def _named(match: re.Match[str]) -> str:

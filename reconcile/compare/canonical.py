@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from reconcile.errors import IncompletePullError
 from reconcile.model.entities import FIELDS, ROW_FIELDS, ROWS_COLUMN, Entity, Field, Kind, Side, label_column
@@ -18,6 +21,21 @@ from reconcile.model.snapshot import Snapshot
 
 TO_BILLING_KEY = '"billing:'
 """How a reference to a record that was only in billing begins inside a canonical text."""
+
+
+def among(values: pd.Series[str] | pd.Index[str], wanted: Iterable[str]) -> NDArray[np.bool_]:
+    """Which texts are among those wanted; what is missing is never among them.
+
+    ``Series.isin`` looks at every wanted text singly, in Python.
+    """
+    return cast("NDArray[np.bool_]", np.asarray(pc.is_in(_arrow(values), value_set=_arrow(wanted), skip_nulls=True)))
+
+
+def _arrow(texts: Iterable[str]) -> pa.Array:
+    if isinstance(texts, pd.Series | pd.Index):
+        array = pa.array(texts, type=pa.large_string(), from_pandas=True)
+        return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    return pa.array(list(texts), type=pa.large_string())
 
 
 def key_of(side: Side, record_id: str) -> str:
@@ -166,7 +184,7 @@ def canonical(snapshot: Snapshot, references: References, ids: pd.Index[str] | N
 
 
 def _texts(snapshot: Snapshot, references: References, ids: pd.Index[str] | None) -> pd.Series[str]:
-    rows = snapshot.rows if ids is None else snapshot.rows[snapshot.rows["parent_id"].isin(ids)]
+    rows = snapshot.rows if ids is None else snapshot.rows[among(snapshot.rows["parent_id"], ids)]
     keys = {
         reference.name: references.keys(snapshot.side, cast("Entity", reference.to), rows[reference.name])
         for reference in references_of(ROW_FIELDS[snapshot.entity])

@@ -56,6 +56,19 @@ def mark_edited_elsewhere(paired: Paired, verdicts: Mapping[str, Verdicts], endi
             verdicts[ending][ended & edited] = Verdict.CONFLICT
 
 
+_CELL_COLUMNS: dict[str, Any] = {
+    "row": "int64",
+    "order": "int64",
+    "field": "str",
+    "title": "str",
+    "verdict": object,
+    "decision": object,
+    "reason": "str",
+    "check": "str",
+    "remedy": "str",
+}
+
+
 class Cells:
     """The single fields that are not quiet: one row each, with the verdict and what is decided about it.
 
@@ -77,12 +90,14 @@ class Cells:
         for order, of in enumerate(written_fields(paired.entity)):
             own = verdicts[of.name]
             rows = np.flatnonzero((own != Verdict.QUIET) & (paired.linked | (own != Verdict.SAME_ALREADY)))
+            if not len(rows):
+                continue
             part = pd.DataFrame({"row": rows, "order": order, "field": of.name, "title": of.title})
             part["verdict"] = own[rows]
             _decide(part, paired, of, policy)
             parts.append(part)
-        frame = pd.concat(parts, ignore_index=True)
-        return cls(paired.entity, frame.astype(dict.fromkeys(("verdict", "decision"), object)))
+        frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(_CELL_COLUMNS))
+        return cls(paired.entity, frame.astype(_CELL_COLUMNS))
 
     def add(self, rows: Any, of: Field, verdict: Verdict, check: str, reason: str, remedy: str) -> None:
         """Further held cells of one field."""
@@ -212,7 +227,7 @@ def _decide(cells: pd.DataFrame, paired: Paired, of: Field, policy: Policy) -> N
     which = [flags for flags, *_ in table]
     for position, name in enumerate(("decision", "reason", "check", "remedy")):
         choices = [np.array(row[position + 1], dtype=object) for row in table]
-        cells[name] = np.select(which, choices, default=np.array("", dtype=object)) if len(cells) else ""
+        cells[name] = np.select(which, choices, default=np.array("", dtype=object))
 
 
 def _ended_and_edited(

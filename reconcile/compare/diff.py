@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reconcile.compare.canonical import References, canonical, described, exact, is_live, keyed, shown
+from reconcile.compare.canonical import References, among, canonical, described, exact, is_live, keyed, shown
 from reconcile.compare.cells import ENDINGS, KEPT_WHEN_VOID, Cells, Paired, mark_edited_elsewhere
 from reconcile.compare.expressible import remedy_in_books, why_not_in_books
 from reconcile.compare.matching import Matching, match_frames
@@ -297,13 +297,13 @@ class _Comparer:
         """What became of each pair's record on a side: read, gone, unreadable, absent (a census lacks it) or unread."""
         snapshot, ids = self.snapshots[side], self.matching.pairs[f"{side}_id"]
         story = (
-            (ids.isin(snapshot.gone), "gone"),
-            (ids.isin(snapshot.unreadable), "unreadable"),
-            (ids.isin(self.frames[side].index), "read"),
+            (among(ids, snapshot.gone), "gone"),
+            (among(ids, snapshot.unreadable), "unreadable"),
+            (among(ids, self.frames[side].index), "read"),
         )
         otherwise = "absent" if snapshot.scope is Scope.CENSUS else "unread"
         return np.select(
-            [rows.to_numpy(dtype=bool) for rows, _ in story],
+            [rows for rows, _ in story],
             [np.array(word, dtype=object) for _, word in story],
             default=np.array(otherwise, dtype=object),
         )

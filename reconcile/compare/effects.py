@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from reconcile.compare.canonical import References
+from reconcile.compare.canonical import References, among
 from reconcile.model.entities import Entity, Side
 from reconcile.model.money import show
 from reconcile.model.plan import Action, EffectKind, Operation, OutsideEffect
@@ -153,7 +153,7 @@ class _Causes:
     def _invoices(self, side: Side, snapshots: Snapshots, keys: set[str]) -> dict[str, _Invoice]:
         frame = snapshots[Entity.INVOICE].frame
         own = self.references.keys(side, Entity.INVOICE, frame["id"])
-        wanted = own.isin(keys)
+        wanted = among(own, keys)
         frame, own = frame[wanted], own[wanted]
         customers = self.references.keys(side, Entity.CUSTOMER, frame["customer_id"]).fillna("")
         money = (frame["total"].fillna(0), frame["balance"].fillna(0))
@@ -179,12 +179,12 @@ class _Causes:
     def _applied_now(self, operations: Sequence[Operation], billing: Snapshots) -> Mapping[str, dict[str, int]]:
         """What the payments that this plan voids in billing are applied to: by payment, then by invoice."""
         ending = {
-            operation.billing_id: operation.key
+            operation.billing_id or "": operation.key
             for operation in operations
             if operation.step is Entity.PAYMENT and operation.action is Action.VOID and operation.side is Side.BILLING
         }
         rows = billing[Entity.PAYMENT].rows
-        rows = rows[rows["parent_id"].isin(ending.keys())]
+        rows = rows[among(rows["parent_id"], ending)]
         invoices = self.references.keys(Side.BILLING, Entity.INVOICE, rows["invoice_id"])
         applied: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         for parent, invoice, amount in zip(rows["parent_id"], invoices, rows["amount"].fillna(0), strict=True):

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from reconcile.compare.canonical import References, canonical, described, is_live
+from reconcile.compare.canonical import References, among, canonical, described, is_live
 from reconcile.compare.rules import AMBIGUOUS, COUNTERPART_UNREADABLE, ENDED, LOOK_ALIKE, OTHER_CUSTOMER, TAKEN
 from reconcile.model.changes import LINK_COLUMNS, Agreement
 from reconcile.model.entities import Entity, Side, label_column
@@ -93,7 +93,7 @@ def counterparts(books: Snapshot, billing: Snapshot, agreement: Agreement) -> Ma
     """Per side, the ids that were not read while their linked record on the other side was: what a delta must fetch."""
     ids = {Side.BOOKS: pd.Index(books.frame["id"]), Side.BILLING: pd.Index(billing.frame["id"])}
     links = agreement.frame
-    here = {side: links[f"{side}_id"].isin(ids[side]) for side in Side}
+    here = {side: among(links[f"{side}_id"], ids[side]) for side in Side}
     return {side: tuple(links[f"{side}_id"][~here[side] & here[side.other]]) for side in Side}
 
 
@@ -135,8 +135,19 @@ class _Matcher:
 
     def matching(self) -> Matching:
         self._leave_out_ended()
+        if any(len(ids) for ids in self.left.values()):
+            self._match_what_is_left()
+        return Matching(
+            self.entity,
+            self.pairs,
+            dict(self.left),
+            {side: pd.Index(ids, dtype="str") for side, ids in self.withheld.items()},
+            tuple(self.findings),
+        )
+
+    def _match_what_is_left(self) -> None:
         levels = natural_keys(self.entity, self.frames)
-        for level in levels:
+        for level in levels if all(len(ids) for ids in self.left.values()) else ():
             self._pair_up(level)
             if level.decides:
                 self._hold_ambiguous(level)
@@ -146,13 +157,6 @@ class _Matcher:
         self._hold_unreadable()
         if self.entity is Entity.INVOICE:
             self._note_look_alikes()
-        return Matching(
-            self.entity,
-            self.pairs,
-            dict(self.left),
-            {side: pd.Index(ids, dtype="str") for side, ids in self.withheld.items()},
-            tuple(self.findings),
-        )
 
     def _leave_out_ended(self) -> None:
         for side in Side:
@@ -174,7 +178,7 @@ class _Matcher:
         for live_only in (True, False):
             keys = {side: self._keys(level, side, live_only=live_only) for side in Side}
             if level.weak:
-                keys = {side: own[~own.isin(_repeated(level.keys[side]))] for side, own in keys.items()}
+                keys = {side: own[~among(own, _repeated(level.keys[side]))] for side, own in keys.items()}
             once = {side: own[~own.duplicated(keep=False)] for side, own in keys.items()}
             books, billing = once[Side.BOOKS], once[Side.BILLING]
             books_ids = pd.Series(books.index, index=books.array, dtype="str")
@@ -219,7 +223,7 @@ class _Matcher:
 
     def _hold_ambiguous(self, level: Level) -> None:
         keys = {side: self._keys(level, side) for side in Side}
-        rivals = {side: own[own.isin(keys[side.other])] for side, own in keys.items()}
+        rivals = {side: own[among(own, keys[side.other])] for side, own in keys.items()}
         groups = {side: own.groupby(own).groups for side, own in rivals.items()}
         for side in Side:
             for key, ids in groups[side].items():
@@ -251,9 +255,9 @@ class _Matcher:
         for side in Side:
             paired = self.pairs[f"{side.other}_id"]
             there = level.keys[side.other]
-            bearers = there[there.index.isin(paired)].dropna()
+            bearers = there[among(there.index, paired)].dropna()
             own = self._keys(level, side, live_only=True)
-            taken = own[own.isin(bearers)]
+            taken = own[among(own, bearers)]
             holders = pd.Series(bearers.index, index=bearers.array)
             for record_id, key in taken.items():
                 self._find(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from reconcile.compare.canonical import is_live
+from reconcile.compare.canonical import among, is_live
 from reconcile.model.entities import Entity
 from reconcile.model.money import show
 from reconcile.model.snapshot import Snapshots
@@ -38,13 +38,13 @@ def midnight_risk(books: Snapshots, billing: Snapshots, pairs: Mapping[Entity, p
     on_auto_pay = customers.index[customers["auto_pay"].fillna(value=False).to_numpy(dtype=bool)]
     invoices = billing[Entity.INVOICE].frame
     chargeable = is_live(invoices) & (invoices["state"] != "closed") & (invoices["balance"].fillna(0) > 0)
-    open_there = invoices[chargeable.astype(bool) & invoices["customer_id"].isin(on_auto_pay)]
+    open_there = invoices[chargeable.astype(bool) & among(invoices["customer_id"], on_auto_pay)]
     links = pairs[Entity.INVOICE]
     counterpart = (
         open_there["id"].map(pd.Series(links["books_id"].array, index=links["billing_id"].array)).astype("str")
     )
     here = books[Entity.INVOICE].frame.set_index("id")
-    known = counterpart.isin(here.index)
+    known = pd.Series(among(counterpart, here.index), index=counterpart.index)
     open_there, here = open_there[known], here.reindex(pd.Index(counterpart[known]))
     risk = pd.DataFrame(
         {

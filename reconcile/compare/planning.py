@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import pandas as pd
 
-from reconcile.compare.canonical import References, canonical, is_live, references_of, side_and_id
+from reconcile.compare.canonical import References, among, canonical, is_live, references_of, side_and_id
 from reconcile.compare.cells import KEPT_WHEN_VOID
 from reconcile.compare.effects import with_effects
 from reconcile.compare.policy import MONEY_FIELDS, result_fields, written_fields
@@ -165,7 +165,7 @@ class _Planner:
         disputed = differences[differences["decision"] == Decision.HELD]
         deciding = disputed["key"][disputed["field"].isin(_DECIDING[entity])]
         held = changes[changes["held"].astype(bool)]
-        whole = held[~held["key"].isin(disputed["key"]) | held["key"].isin(deciding)]
+        whole = held[~among(held["key"], disputed["key"]) | among(held["key"], deciding)]
         for key, label, reason in zip(whole["key"], whole["label"].fillna(""), whole["reason"], strict=True):
             self.held[entity].setdefault(key, _Held(label or key, reason))
 
@@ -176,7 +176,7 @@ class _Planner:
         own = frozenset(self.held[entity])
         self._hold_disputed(entity)
         changes = self.comparisons[entity].changes
-        changes = changes[~changes["key"].isin(own)]
+        changes = changes[~among(changes["key"], own)]
         changes = self._without_dependants(entity, self._without_dead(entity, changes))
         new = changes[changes["verdict"].isin(_NEW) & ~changes["held"].astype(bool)]
         self._say_what_is_there(entity, new)
@@ -188,9 +188,11 @@ class _Planner:
         carried = pd.Series(True, index=changes.index)
         for verdict, side in _NEW.items():
             new = changes[(changes["verdict"] == verdict) & ~changes["held"].astype(bool)]
-            frame = self.sides[side][entity].frame.set_index("id").loc[new[f"{side}_id"]]
-            needed = frame.index.isin(self._in_use(entity, side))
-            dead = new[~is_live(frame).to_numpy() & ~needed]
+            frame = self.sides[side][entity].frame.set_index("id").reindex(pd.Index(new[f"{side}_id"]))
+            dead = new[~is_live(frame).to_numpy()]
+            if dead.empty:
+                continue
+            dead = dead[~among(dead[f"{side}_id"], self._in_use(entity, side))]
             carried[dead.index] = False
             word = "void" if "void" in frame else "inactive"
             for row in _rows(dead):
@@ -211,7 +213,7 @@ class _Planner:
         for document in (Entity.INVOICE, Entity.PAYMENT):
             snapshot = self.sides[side][document]
             live = snapshot.frame[is_live(snapshot.frame).to_numpy()]
-            rows = snapshot.rows[snapshot.rows["parent_id"].isin(live["id"])]
+            rows = snapshot.rows[among(snapshot.rows["parent_id"], live["id"])]
             used += [live[of.name] for of in references_of(FIELDS[document]) if of.to is entity]
             used += [rows[of.name] for of in references_of(ROW_FIELDS[document]) if of.to is entity]
         return cast("pd.Index[str]", pd.Index(pd.concat(used).dropna().unique(), dtype="str"))
@@ -225,30 +227,30 @@ class _Planner:
             about = self._referred(entity, side, changes[writes | pairs])
             for to, used in about.groupby("to"):
                 referred = Entity(str(to))
-                held = used[used["reference"].isin(self.held[referred].keys())]
+                held = used[among(used["reference"], self.held[referred])]
                 for key, reference in zip(held["key"], held["reference"], strict=True):
                     other = self.held[referred][reference]
                     causes.setdefault(key, f"{referred.singular} {other.label}, which is held: {other.why}")
-                absent = used[~used["reference"].isin(self.there[side.other, referred])]
+                absent = used[~among(used["reference"], self.there[side.other, referred])]
                 for key, reference in zip(absent["key"], absent["reference"], strict=True):
                     name = self.references.label_of(referred, reference)
                     causes.setdefault(key, f"{referred.singular} {name}, which is not in {side.other.product}")
-        waiting = changes[changes["key"].isin(causes.keys()) & ~changes["held"].astype(bool)]
+        waiting = changes[among(changes["key"], causes) & ~changes["held"].astype(bool)]
         for row in _rows(waiting):
             cause = causes[row["key"]]
             self.held[entity].setdefault(row["key"], _Held(row["label"] or row["key"], f"it waits for {cause}"))
             self._note(
                 DEPENDS, entity, row, f"waits for {cause.rstrip('.')}", "Nothing here: it follows once that is settled."
             )
-        return changes[~changes["key"].isin(causes.keys())]
+        return changes[~among(changes["key"], causes)]
 
     def _referred(self, entity: Entity, side: Side, changes: pd.DataFrame) -> pd.DataFrame:
         """What these records of a side refer to: ``key``, ``to`` (an entity), ``reference`` (a key)."""
         snapshot = self.sides[side][entity]
         keys = pd.Series(changes["key"].array, index=pd.Index(changes[f"{side}_id"]))
         keys = keys[keys.index.notna()]
-        frame = snapshot.frame[snapshot.frame["id"].isin(keys.index)]
-        rows = snapshot.rows[snapshot.rows["parent_id"].isin(keys.index)] if entity in ROW_FIELDS else snapshot.rows
+        frame = snapshot.frame[among(snapshot.frame["id"], keys.index)]
+        rows = snapshot.rows[among(snapshot.rows["parent_id"], keys.index)] if entity in ROW_FIELDS else snapshot.rows
         sources = [(frame["id"], frame[of.name], of) for of in references_of(FIELDS[entity]) if of.only_on is None]
         if entity in ROW_FIELDS:
             sources += [(rows["parent_id"], rows[of.name], of) for of in references_of(ROW_FIELDS[entity])]
@@ -295,7 +297,7 @@ class _Planner:
                     row,
                     payload=payload,
                     agreed={name: payload[name] for name in compared},
-                    depends_on=needs.get(row["key"], ()),
+                    depends_on=tuple(needs.get(row["key"], ())),
                     reason=f"New in {side.product}: create it in {side.other.product}.",
                 )
 
@@ -303,15 +305,16 @@ class _Planner:
         """Links, moves of the base and updates of pairs that both sides hold."""
         comparison = self.comparisons[entity]
         read = {side: pd.Index(self.sides[side][entity].frame["id"]) for side in Side}
-        pairs = changes[changes["books_id"].isin(read[Side.BOOKS]) & changes["billing_id"].isin(read[Side.BILLING])]
+        pairs = changes[among(changes["books_id"], read[Side.BOOKS]) & among(changes["billing_id"], read[Side.BILLING])]
         pairs = pairs[pairs["verdict"] != Verdict.GONE_FROM_BOTH]
-        differences = comparison.differences[comparison.differences["key"].isin(pairs["key"])]
+        differences = comparison.differences[among(comparison.differences["key"], pairs["key"])]
         decided: dict[str, dict[str, str]] = defaultdict(dict)
         for key, name, decision in zip(differences["key"], differences["field"], differences["decision"], strict=True):
             decided[key][name] = decision
-        pairs = pairs[pairs["key"].isin(decided.keys()) | (pairs["verdict"] == Verdict.SAME_ALREADY)]
+        pairs = pairs[among(pairs["key"], decided) | (pairs["verdict"] == Verdict.SAME_ALREADY)]
         records = {side: self._exact(entity, side, pd.Index(pairs[f"{side}_id"])) for side in Side}
-        needs = {side: self._needs(entity, side, pairs) for side in Side}
+        moving = pairs[among(pairs["key"], differences["key"][among(differences["decision"], TO.values())])]
+        needs = {side: self._needs(entity, side, moving) for side in Side}
         links = self.agreements[entity].frame
         disputed = dict(zip(links["books_id"], links["unsettled"].fillna(""), strict=True))
         versions = {side: self._versions(entity, side) for side in Side}
@@ -326,7 +329,7 @@ class _Planner:
                 yield replace(
                     operation,
                     expected_version=versions[operation.side].get(target),
-                    depends_on=needs[operation.side.other].get(row["key"], ()),
+                    depends_on=tuple(needs[operation.side.other].get(row["key"], ())),
                 )
 
     def _versions(self, entity: Entity, side: Side) -> dict[str, str]:
@@ -334,11 +337,15 @@ class _Planner:
         known = frame[frame["version"].notna()]
         return dict(zip(known["id"], known["version"], strict=True))
 
-    def _needs(self, entity: Entity, side: Side, changes: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    def _needs(self, entity: Entity, side: Side, changes: pd.DataFrame) -> Mapping[str, Sequence[str]]:
+        """Keys that each of these records refers to, by its own key, sorted."""
         referred = (
             self._referred(entity, side, changes)[["key", "reference"]].drop_duplicates().sort_values("reference")
         )
-        return {str(key): tuple(own) for key, own in referred.groupby("key")["reference"]}
+        needs: dict[str, list[str]] = defaultdict(list)
+        for key, reference in zip(referred["key"].tolist(), referred["reference"].tolist(), strict=True):
+            needs[key].append(reference)
+        return needs
 
     def _exact(self, entity: Entity, side: Side, ids: pd.Index[str]) -> Iterator[dict[str, Any]]:
         """Exact values of these records, references as keys, missing as ``None``, in the order of ``ids``."""

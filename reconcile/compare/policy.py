@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from types import MappingProxyType
 from typing import Self
 
@@ -27,11 +28,13 @@ class Winner(StrEnum):
         return None if self is Winner.HOLD else Side(self.value)
 
 
+@cache
 def written_fields(entity: Entity) -> tuple[Field, ...]:
     """The compared fields that a push may set; the three-way truth table is about these."""
     return tuple(candidate for candidate in FIELDS[entity] if candidate.compared and candidate.writable)
 
 
+@cache
 def result_fields(entity: Entity) -> tuple[Field, ...]:
     """The compared fields that each side works out for itself (subtotal, tax, total); they never win or lose."""
     return tuple(candidate for candidate in FIELDS[entity] if candidate.compared and not candidate.writable)

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import pandas as pd
 
-from reconcile.compare.canonical import References, is_live, references_of
+from reconcile.compare.canonical import References, among, is_live, references_of
 from reconcile.compare.policy import MONEY_FIELDS, result_fields
 from reconcile.model.changes import BASE_COLUMNS, LINK_COLUMNS, Agreement
 from reconcile.model.entities import FIELDS, ROW_FIELDS, ROWS_COLUMN, Entity, Kind, Side
@@ -193,7 +193,7 @@ class _Simulation:
         new = pd.DataFrame({n: pd.Series([child.get(n) for child in children], dtype=t) for n, t in dtypes.items()})
         for of in references_of(ROW_FIELDS[entity]):
             new[of.name] = self._ids(side, cast("Entity", of.to), new[of.name])
-        kept = rows[~rows["parent_id"].isin(parents.values())]
+        kept = rows[~among(rows["parent_id"], parents.values())]
         return conform(pd.concat([kept, new], ignore_index=True), dtypes)
 
     def _ids(self, side: Side, entity: Entity, keys: pd.Series[str]) -> pd.Series[str]:
@@ -208,7 +208,7 @@ class _Simulation:
         more = applied[1].sub(applied[0], fill_value=0).reindex(frame.index).fillna(0).astype("Int64")
         dearer = frame["total"].fillna(0) - before["total"].reindex(frame.index).fillna(0)
         void = ~is_live(frame)
-        moved = (more != 0) | (dearer != 0) | ~frame.index.isin(before.index)
+        moved = (more != 0) | (dearer != 0) | ~among(frame.index, before.index)
         balance = (before["balance"].reindex(frame.index).fillna(0) + dearer - more).where(moved, frame["balance"])
         frame["balance"] = balance.mask(void, 0)
         state = frame["state"].mask(moved & (balance == 0), "paid").mask(moved & (balance > 0), "open")
@@ -219,7 +219,7 @@ class _Simulation:
 def _applied(payments: Snapshot) -> pd.Series[Any]:
     """Money that live payments apply to each invoice, minor units, by the invoice's id."""
     live = payments.frame["id"][is_live(payments.frame).to_numpy()]
-    rows = payments.rows[payments.rows["parent_id"].isin(live)]
+    rows = payments.rows[among(payments.rows["parent_id"], live)]
     return rows.groupby("invoice_id")["amount"].sum()
 
 

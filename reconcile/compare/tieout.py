@@ -15,7 +15,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from reconcile.compare.canonical import References, described, is_live
+from reconcile.compare.canonical import References, among, described, is_live
 from reconcile.compare.rules import DEPENDS, ENDED, NOT_CARRIED, ROUNDING, UNREAD
 from reconcile.model.entities import Entity, Side
 from reconcile.model.findings import Finding, Severity
@@ -188,7 +188,7 @@ def _methods(sides: Mapping[Side, Snapshots], references: References) -> pd.Seri
         keys = references.keys(side, Entity.PAYMENT, frame["id"])
         told.append(pd.Series(frame["method"].array, index=pd.Index(keys), dtype="str"))
     both = pd.concat(told, axis=1, keys=["books", "billing"], join="outer")
-    present = {name: both.index.isin(own.index) for name, own in zip(both.columns, told, strict=True)}
+    present = {name: among(both.index, own.index) for name, own in zip(both.columns, told, strict=True)}
     books, billing = both["books"], both["billing"]
     only = books.where(~present["billing"], billing.where(~present["books"]))
     return cast("pd.Series[str]", books.where((books == billing).to_numpy(), only))
@@ -204,7 +204,7 @@ def _itemised(
             continue
         told = _told(entity, findings, references)
         ids = {side: references.ids(side, entity, own["key"]) for side in Side}
-        known = {side: ids[side].where(ids[side].isin(sides[side][entity].frame["id"])) for side in Side}
+        known = {side: ids[side].where(among(ids[side], sides[side][entity].frame["id"])) for side in Side}
         words = _words(entity, sides, own["key"], references)
         amount = own["books"] - own["billing"]
         cause = own["key"].map(told).astype("str")
@@ -257,7 +257,7 @@ def _words(
     for side in Side:
         frame = sides[side][entity].frame
         own = references.keys(side, entity, frame["id"])
-        wanted = own.isin(keys)
+        wanted = among(own, keys)
         frame = frame[wanted].set_index(pd.Index(own[wanted]))
         if "customer_id" in frame:
             frame = frame.assign(customer_id=references.keys(side, Entity.CUSTOMER, frame["customer_id"]))
@@ -279,7 +279,7 @@ def _explained_by_payments(
     for side, sign in ((Side.BOOKS, 1), (Side.BILLING, -1)):
         snapshot = sides[side][Entity.PAYMENT]
         live = snapshot.frame["id"][is_live(snapshot.frame).to_numpy()]
-        rows = snapshot.rows[snapshot.rows["parent_id"].isin(live)]
+        rows = snapshot.rows[among(snapshot.rows["parent_id"], live)]
         parts.append(
             pd.DataFrame(
                 {
@@ -290,7 +290,7 @@ def _explained_by_payments(
             )
         )
     applied = pd.concat(parts, ignore_index=True)
-    waiting = applied[applied["payment"].isin(told.keys()) & applied["invoice"].isin(own["key"])]
+    waiting = applied[among(applied["payment"], told) & among(applied["invoice"], own["key"])]
     gap = waiting.groupby(["invoice", "payment"])["amount"].sum().reset_index()
     gap = gap[gap["amount"] != 0]
     expected = -own["key"].map(gap.groupby("invoice")["amount"].sum()).fillna(0).astype("int64")

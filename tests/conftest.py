@@ -1,8 +1,9 @@
-"""What all rooms' tests share: real databases, one fresh database per test."""
+"""What all rooms' tests share: real databases, empty at the start of each test."""
 
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -12,24 +13,41 @@ import pytest
 from pgserver.postgres_server import get_server
 
 from reconcile.state.database import migrate
+from reconcile.state.schema import Table
 
 _NUMBERS = count(1)
+_EITHER = ["sqlite", "postgresql"]
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """A real PostgreSQL for the whole session; its maintenance database."""
-    server = get_server(tmp_path_factory.mktemp("postgresql"))
+    folder = tempfile.mkdtemp(prefix="reconcile-pg-")  # short: a socket's path may have about a hundred characters
+    server = get_server(folder, cleanup_mode="delete")
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # no test cuts the machine's power
+            connection.execute(f"ALTER SYSTEM SET {setting} = off")
+        connection.execute("SELECT pg_reload_conf()")
     yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
     server.cleanup()
 
 
+@pytest.fixture
+def fresh_postgres_url(postgres_url: str) -> Iterator[str]:
+    """A PostgreSQL database of the test's own, empty."""
+    name = f"test_{next(_NUMBERS)}"
+    _execute(postgres_url, f'CREATE DATABASE "{name}" TEMPLATE template0')
+    yield postgres_url.replace("/postgres?", f"/{name}?", 1)
+    _execute(postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
 @pytest.fixture(scope="session")
-def _migrated_postgres(postgres_url: str) -> str:
-    """Name of a migrated database, the template of those that tests get."""
-    name = "template_of_states"
-    migrate(_create_database(postgres_url, name))
-    return name
+def _shared_postgres_url(postgres_url: str) -> str:
+    """A migrated PostgreSQL state that tests use one after the other."""
+    _execute(postgres_url, "CREATE DATABASE shared TEMPLATE template0")
+    url = postgres_url.replace("/postgres?", "/shared?", 1)
+    migrate(url)
+    return url
 
 
 @pytest.fixture(scope="session")
@@ -41,44 +59,52 @@ def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def fresh_postgres_url(postgres_url: str) -> str:
-    """A fresh, empty PostgreSQL database."""
-    return _create_database(postgres_url, f"test_{next(_NUMBERS)}")
-
-
-@pytest.fixture
-def postgres_state_url(postgres_url: str, _migrated_postgres: str) -> str:
-    """A fresh PostgreSQL state, migrated."""
-    return _create_database(postgres_url, f"state_{next(_NUMBERS)}", template=_migrated_postgres)
+def postgres_state_url(_shared_postgres_url: str) -> str:
+    """A PostgreSQL state, migrated and empty. A test that changes its tables takes ``own_state_url`` instead."""
+    _execute(
+        _shared_postgres_url,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+    tables = ", ".join(f'"{name}"' for name in Table.metadata.tables)
+    _execute(_shared_postgres_url, f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+    return _shared_postgres_url
 
 
 @pytest.fixture
 def sqlite_state_url(tmp_path: Path, _migrated_sqlite: Path) -> str:
-    """A fresh SQLite state, migrated."""
+    """A SQLite state of the test's own, migrated and empty."""
     path = tmp_path / "state.db"
     shutil.copy(_migrated_sqlite, path)
     return f"sqlite:///{path}"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=_EITHER)
 def state_url(request: pytest.FixtureRequest) -> str:
-    """A fresh state, migrated, on either database."""
-    fixture = "sqlite_state_url" if request.param == "sqlite" else "postgres_state_url"
-    url: str = request.getfixturevalue(fixture)
-    return url
+    """A state, migrated and empty, on either database."""
+    return _fixture(request, "sqlite_state_url" if request.param == "sqlite" else "postgres_state_url")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=_EITHER)
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of a state that has not been made yet, on either database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'state.db'}"
-    url: str = request.getfixturevalue("fresh_postgres_url")
+    return (
+        f"sqlite:///{tmp_path / 'state.db'}" if request.param == "sqlite" else _fixture(request, "fresh_postgres_url")
+    )
+
+
+@pytest.fixture
+def own_state_url(empty_url: str) -> str:
+    """A state of the test's own, migrated and empty, on either database: its tables may be changed."""
+    migrate(empty_url)
+    return empty_url
+
+
+def _fixture(request: pytest.FixtureRequest, name: str) -> str:
+    url: str = request.getfixturevalue(name)
     return url
 
 
-def _create_database(maintenance_url: str, name: str, template: str = "template0") -> str:
-    plain = maintenance_url.replace("postgresql+psycopg://", "postgresql://", 1)
-    with psycopg.connect(plain, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-    return maintenance_url.replace("/postgres?", f"/{name}?", 1)
+def _execute(url: str, statement: str) -> None:
+    with psycopg.connect(url.replace("postgresql+psycopg://", "postgresql://", 1), autocommit=True) as connection:
+        connection.execute(statement)

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, text
+
+from reconcile.errors import ConfigurationError
+from reconcile.state.database import writing
+from reconcile.state.settings import CompanySettings, load, save
+
+CHOSEN = CompanySettings(
+    bad_invoice_number="hold",
+    conflict_policy={"customer.phone": "billing", "customer.*": "hold", "*": "books"},
+    matched_policy={"invoice.lines": "books"},
+    send_invoices_automatically=True,
+)
+
+
+def test_a_company_that_chose_nothing_has_the_careful_defaults(engine: Engine) -> None:
+    assert load(engine, "craigs") == CompanySettings("stop", {}, {}, send_invoices_automatically=False)
+
+
+def test_settings_are_kept_per_company(engine: Engine) -> None:
+    save(engine, "neighbour", CompanySettings(bad_invoice_number="hold"))
+    save(engine, "craigs", CHOSEN)
+    assert load(engine, "craigs") == CHOSEN
+    save(engine, "craigs", CompanySettings())
+    assert load(engine, "craigs") == CompanySettings()
+    assert load(engine, "neighbour").bad_invoice_number == "hold"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("bad_invoice_number", "skip", "bad_invoice_number is 'skip'; choose stop or hold"),
+        ("bad_invoice_number", None, "choose stop or hold"),
+        ("send_invoices_automatically", "NO", "send_invoices_automatically is 'NO'; choose true or false"),
+        ("send_invoices_automatically", 1, "choose true or false"),
+        ("conflict_policy", ["books"], "give fields with their winners"),
+        ("conflict_policy", {"customer.shoe_size": "books"}, "'customer.shoe_size', which is no field"),
+        ("conflict_policy", {"invoice.total": "books"}, "'invoice.total', which is no field that can be written"),
+        ("matched_policy", {"customer.phone": "newest"}, "gives customer.phone to 'newest'; choose hold, books"),
+        ("matched_policy", {"customer.phone": ["x" * 500]}, "..."),
+    ],
+)
+def test_a_choice_that_nobody_can_have_meant_is_refused(name: str, value: Any, words: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        CompanySettings(**{name: value})
+    assert words in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            "UPDATE setting SET value = '{broken' WHERE name = 'conflict_policy'",
+            "conflict_policy of 'craigs' cannot be",
+        ),
+        ("UPDATE setting SET value = '\"skip\"' WHERE name = 'bad_invoice_number'", "of 'craigs' cannot be used"),
+        (
+            "UPDATE setting SET name = 'quiet_hours' WHERE name = 'matched_policy'",
+            "'quiet_hours', which this reconcile",
+        ),
+    ],
+)
+def test_a_damaged_or_future_setting_is_never_guessed(engine: Engine, change: str, words: str) -> None:
+    save(engine, "craigs", CHOSEN)
+    with writing(engine) as connection:
+        assert connection.execute(text(change)).rowcount == 1
+    with pytest.raises(ConfigurationError) as caught:
+        load(engine, "craigs")
+    assert words in str(caught.value)

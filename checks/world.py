@@ -102,7 +102,7 @@ class World:
         """The records with what every finding names: ``label``, ``customer``, ``currency``, ``amount``, ``linked``.
 
         ``amount`` is the money behind the record in minor units: an invoice's total, a payment's amount with its
-        credit, what a customer owes on this side; missing for products and tax rates.
+        credit, what a customer owes on this side (missing when nothing); missing for products and tax rates.
         """
         frame = self.frame(side, entity)
         named = frame.assign(
@@ -132,7 +132,8 @@ class World:
         if entity is Entity.CUSTOMER:
             invoices = self.snapshot(side, Entity.INVOICE).frame
             owed = invoices.groupby("customer_id")["balance"].sum()
-            return frame["id"].map(owed).astype("Int64").fillna(0)
+            amounts = frame["id"].map(owed).astype("Int64")
+            return amounts.where(amounts.fillna(0) != 0)
         return pd.Series(pd.NA, index=frame.index, dtype="Int64")
 
 

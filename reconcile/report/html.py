@@ -126,7 +126,8 @@ def sentence(finished: str) -> str:
 def grid(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], *, groups: Sequence[bool] | None = None) -> str:
     """A plain table. ``groups`` says of each row whether it begins a new group (a stronger line above it)."""
     head = "".join(
-        f'<th scope="col" style="{_CELL}{column.style}border-bottom:2px solid {_LINE}">{shown_text(column.title)}</th>'
+        f'<th scope="col" style="{_CELL}{column.style.replace("nowrap", "normal")}vertical-align:bottom;'
+        f'border-bottom:2px solid {_LINE}">{shown_text(column.title)}</th>'
         for column in columns
     )
     body = []

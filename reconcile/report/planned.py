@@ -31,6 +31,7 @@ from reconcile.report.tables import LIMIT, amount_cell, count_cell, money_text, 
 Labels = Mapping[Entity, Mapping[str, str]]
 _FIELDS_SHOWN = 8
 _ROWS_SHOWN = 6
+_OF_NO_INTEREST_WHEN_EMPTY = {"void", "credit"}
 _EFFECTS_SHOWN = 20
 _WORDS = {
     Action.CREATE: "create in {side}",
@@ -142,7 +143,8 @@ def _changed(write: Operation, labels: Labels) -> str:
             continue
         after = _value(write, field, write.payload[field.name], labels)
         if write.action is Action.CREATE:
-            if after != DASH and not (field.name == "void" and not write.payload[field.name]):
+            nothing = field.name in _OF_NO_INTEREST_WHEN_EMPTY and not write.payload[field.name]
+            if after != DASH and not nothing:
                 lines.append(f"{field.title}: {after}")
         else:
             before = _value(write, field, write.before.get(field.name), labels)

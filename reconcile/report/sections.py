@@ -129,8 +129,8 @@ def _sums(amounts: Iterable[tuple[Any, Any]]) -> str:
 
 
 _DECISION_WORDS = {
-    Decision.TO_BILLING: "QuickBooks → ReliaBills",
-    Decision.TO_BOOKS: "ReliaBills → QuickBooks",
+    Decision.TO_BILLING: "→ ReliaBills",
+    Decision.TO_BOOKS: "→ QuickBooks",
     Decision.AGREED: "agreed",
     Decision.HELD: "held",
 }
@@ -163,7 +163,7 @@ def differences(comparisons: Comparisons, *, limit: int = LIMIT, whole: str = "f
             [
                 Cell(name),
                 Cell(shown_text(_field_title(entity, str(row["field"]))), NOWRAP),
-                Cell(shown_text(row["base"])),
+                Cell(shown_text(row["base"] or None)),
                 Cell(_stressed(row["books"], row["base"])),
                 Cell(_stressed(row["billing"], row["base"])),
                 Cell(_decision(row["decision"]), NOWRAP),
@@ -184,8 +184,9 @@ def _field_title(entity: Entity, name: str) -> str:
 
 
 def _stressed(value: Any, base: Any) -> str:
-    same = (missing(value) and missing(base)) or (not missing(value) and not missing(base) and value == base)
-    return shown_text(value) if same else f"<b>{shown_text(value)}</b>"
+    here, before = ("" if missing(text) else text for text in (value, base))
+    shown = shown_text(here or None)
+    return shown if here == before else f"<b>{shown}</b>"
 
 
 def _decision(value: Any) -> str:

@@ -81,7 +81,7 @@ def for_every_entity() -> list[Example]:
                 setting(entity, id=None),
                 "without its id",
                 record="",
-                amount=0 if entity is CUSTOMER else BEHIND.get(entity),
+                amount=None if entity is CUSTOMER else BEHIND.get(entity),
             ),
             Example(
                 f"{entity}_key_unique",

@@ -330,6 +330,7 @@ def test_differences_are_grouped_by_record_and_what_moved_stands_out() -> None:
     assert html.count("customer <b>Cool Cars</b>") == 2
     assert "<b>Tempe</b>" in html
     assert [row[1] for row in cells(html)[1:]] == ["phone", "city", "e-mail"]
+    assert cells(html)[1][2:6] == ["–", "–", "Cool Cars", "→ QuickBooks"]  # noqa: RUF001 - the dash for what is missing
     assert "! held" in Page(html).text
     assert "3 fields of 2 records; 1 field held." in Page(html).text
 

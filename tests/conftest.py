@@ -61,13 +61,12 @@ def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def postgres_state_url(_shared_postgres_url: str) -> str:
     """A PostgreSQL state, migrated and empty. A test that changes its tables takes ``own_state_url`` instead."""
-    _execute(
-        _shared_postgres_url,
+    others_end = (
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
     )
-    tables = ", ".join(f'"{name}"' for name in Table.metadata.tables)
-    _execute(_shared_postgres_url, f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+    children_first = [f'DELETE FROM "{table.name}"' for table in reversed(Table.metadata.sorted_tables)]
+    _execute(_shared_postgres_url, "; ".join([others_end, *children_first]))
     return _shared_postgres_url
 
 

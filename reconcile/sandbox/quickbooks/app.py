@@ -1,9 +1,10 @@
 """HTTP: addresses, envelopes, authorization, limits and headers.
 
-Requests are handled one at a time, start to end, without waiting for anything: the order in which they arrive is the
-order in which they take effect.
+A request is worked out start to end without waiting for anything: the order in which requests arrive is the order in
+which they take effect.
 """
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from html import escape
@@ -20,6 +21,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reconcile.sandbox.quickbooks import faults, pdf
+from reconcile.sandbox.quickbooks.admin import Admin
 from reconcile.sandbox.quickbooks.clock import parse_date
 from reconcile.sandbox.quickbooks.company import Company, Options
 from reconcile.sandbox.quickbooks.faults import FaultError, GatewayFault
@@ -28,6 +30,7 @@ from reconcile.sandbox.quickbooks.numbers import NotJsonError, parse, render
 from reconcile.sandbox.quickbooks.oauth import ACCOUNTING, SCOPES, BearerError, OAuthError
 from reconcile.sandbox.quickbooks.sales import exchange_rate
 from reconcile.sandbox.quickbooks.server import Server
+from reconcile.sandbox.quickbooks.tempers import Tempers
 
 _JSON: Final = "application/json;charset=UTF-8"
 _XML: Final = "application/xml;charset=UTF-8"
@@ -98,6 +101,8 @@ class _Api:
         weight = _weight(raw) if batch and self._server.switches.batch_call_weight == "items" else 1
         try:
             with self._server.meters[realm].call(batch=batch, weight=weight):
+                if self._server.latency_seconds:
+                    await asyncio.sleep(self._server.latency_seconds)
                 return self._answer(company, request, segments, raw)
         except ThrottledError:
             return self._throttled()
@@ -348,8 +353,14 @@ async def _method_not_allowed(request: Request) -> Response:
     return JSONResponse({"error": "invalid_request"}, 405)
 
 
-def application(server: Server) -> ASGIApp:
-    """The ASGI application of a server."""
+def application(server: Server, *, administered: bool = False) -> ASGIApp:
+    """The ASGI application of a server.
+
+    Args:
+        server: What it serves.
+        administered: Serve the admin resource, and obey its rules of misbehaviour.
+    """
+    tempers: list[Tempers] = []
     api = _Api(server)
     everything = ["GET", "POST", "PUT", "PATCH", "DELETE"]
     routes = [
@@ -363,6 +374,12 @@ def application(server: Server) -> ASGIApp:
         Route("/oauth2/v1/tokens/bearer", _method_not_allowed, methods=["GET", "PUT", "DELETE"]),
         Route("/v2/oauth2/tokens/revoke", api.revoke, methods=["POST"]),
     ]
+    if administered:
+        routes += Admin(server, lambda: tempers[0]).routes()
     starlette = Starlette(routes=routes)
     compressed = GZipMiddleware(starlette, minimum_size=_SMALLEST_GZIP, compresslevel=_QUICKEST_GZIP)
-    return IntuitHeaders(compressed)
+    app: ASGIApp = IntuitHeaders(compressed)
+    if administered:
+        tempers.append(Tempers(app))
+        app = tempers[0]
+    return app

@@ -70,8 +70,7 @@ def quickbooks(  # noqa: PLR0913 - one parameter per option of the command line
             "access_token": keys[0].access_token,
             "refresh_token": keys[0].refresh_token,
         }
-        del admin
-        asyncio.run(_serve(application(server), listening, json.dumps(line)))
+        asyncio.run(_serve(application(server, administered=admin), listening, json.dumps(line)))
     finally:
         server.close()
         listening.close()
@@ -126,7 +125,14 @@ class _AnnouncingServer(uvicorn.Server):
 
 
 async def _serve(app: ASGIApp, listening: socket.socket, line: str) -> None:
-    config = uvicorn.Config(app, log_level="warning", server_header=False, lifespan="off", timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        server_header=False,
+        proxy_headers=False,
+        lifespan="off",
+        timeout_graceful_shutdown=2,
+    )
     await _AnnouncingServer(config, line).serve(sockets=[listening])
 
 

@@ -60,6 +60,8 @@ class Server:
         self.clock = Clock()
         self.switches = switches or Switches()
         self.limits = limits
+        self.visibility_seconds = 0.0
+        self.latency_seconds = 0.0
         self.companies: dict[str, Company] = {}
         self.meters: dict[str, Meter] = {}
         self._state_file = state_file
@@ -89,6 +91,7 @@ class Server:
         """Open a company: as the state file has it, else as the sample says; with tokens for it."""
         store = Store(realm, self._state_file)
         store.load()
+        store.visible_from = self._visible_from
         state = CompanyState(realm, store, self.clock, self.switches)
         if store.is_empty():
             load(state, sample)
@@ -96,6 +99,9 @@ class Server:
         self.meters[realm] = Meter(lambda: self.limits, time.monotonic)
         access, refresh = self.authority.connection_of(realm) or self.authority.connect(realm)
         return Keys(realm, self.authority.client_id, self._client_secret, access, refresh)
+
+    def _visible_from(self) -> float:
+        return self.clock.now().timestamp() + self.visibility_seconds if self.visibility_seconds else 0.0
 
     def set_switch(self, name: str, value: object) -> None:
         """Set one switch for every company.

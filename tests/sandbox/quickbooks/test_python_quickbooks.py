@@ -38,6 +38,11 @@ from quickbooks.objects.vendor import Vendor
 
 from reconcile.sandbox.quickbooks.entities import RESOURCES, SHAPES
 
+LISTED = (
+    Account, CompanyInfo, CreditMemo, Customer, Employee, Estimate, Invoice, Item, Payment, PaymentMethod,
+    RefundReceipt, SalesReceipt, TaxAgency, TaxCode, TaxRate, Term, Vendor,
+)  # fmt: skip
+
 
 def customer_named(name: str) -> Any:
     customer = Customer()
@@ -70,8 +75,7 @@ def payment_of(invoice: Any, amount: object) -> Any:
 
 
 def test_every_property_that_the_library_sends_is_known() -> None:
-    classes = (Account, Customer, Item, Invoice, CreditMemo, SalesReceipt, RefundReceipt, Estimate, Payment, PaymentMethod,
-               TaxAgency, TaxCode, TaxRate, Term, Vendor, Employee, CompanyInfo, Preferences)  # fmt: skip
+    classes = (*LISTED, Preferences)
     for one in classes:
         sent = {name for name in vars(one()) if not name.startswith("_")} | set(one.class_dict)
         assert sent <= set(RESOURCES[one.qbo_object_name].properties), one.qbo_object_name
@@ -79,11 +83,7 @@ def test_every_property_that_the_library_sends_is_known() -> None:
         assert set(vars(detail())) <= set(SHAPES[detail.__name__])
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [Account, Customer, Vendor, Employee, Item, TaxAgency, TaxRate, TaxCode, Term, PaymentMethod, Invoice, Payment,
-     CreditMemo, SalesReceipt, RefundReceipt, Estimate, CompanyInfo],
-)  # fmt: skip
+@pytest.mark.parametrize("kind", LISTED)
 def test_every_kind_can_be_listed_and_read_again(client: QuickBooks, kind: Any) -> None:
     listed = kind.all(qb=client)
     assert listed

@@ -1,0 +1,159 @@
+"""The admin resource: moves the clock, sets limits, switches, delays and bad tempers of a running server.
+
+It is not part of QuickBooks and is served only when asked for. Everything is JSON; `GET /admin` shows the state.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any, get_args
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from reconcile.sandbox.quickbooks.clock import parse_moment, stamp_millis
+from reconcile.sandbox.quickbooks.limits import REAL, UNLIMITED, Limits
+from reconcile.sandbox.quickbooks.numbers import JsonObject, NotJsonError, parse, render
+from reconcile.sandbox.quickbooks.samples import Sample
+from reconcile.sandbox.quickbooks.server import Server
+from reconcile.sandbox.quickbooks.switches import UnknownSwitchError
+from reconcile.sandbox.quickbooks.tempers import Tempers, UnknownTemperError, temper_of
+
+
+class AdminError(ValueError):
+    """A request that the admin resource does not understand; the text says why."""
+
+
+class Admin:
+    """The handlers.
+
+    Args:
+        server: What is administered.
+        tempers: Its outermost layer.
+    """
+
+    def __init__(self, server: Server, tempers: Callable[[], Tempers]) -> None:
+        self._server = server
+        self._tempers = tempers
+
+    def routes(self) -> list[Route]:
+        """Where it is served."""
+        return [
+            Route("/admin", self._handler(self._state)),
+            Route("/admin/clock", self._handler(self._clock), methods=["POST"]),
+            Route("/admin/limits", self._handler(self._limits), methods=["POST"]),
+            Route("/admin/switches", self._handler(self._switches), methods=["POST"]),
+            Route("/admin/visibility", self._handler(self._visibility), methods=["POST"]),
+            Route("/admin/latency", self._handler(self._latency), methods=["POST"]),
+            Route("/admin/tokens", self._handler(self._tokens), methods=["POST"]),
+            Route("/admin/companies", self._handler(self._companies), methods=["POST"]),
+            Route("/admin/faults", self._handler(self._faults), methods=["GET", "POST", "DELETE"]),
+            Route("/admin/faults/{number:int}", self._handler(self._fault), methods=["DELETE"]),
+            Route("/admin/calls", self._handler(self._calls), methods=["GET", "DELETE"]),
+        ]
+
+    def _handler(self, act: Callable[[Request, Any], JsonObject]) -> Callable[[Request], Awaitable[Response]]:
+        async def handle(request: Request) -> Response:
+            raw = await request.body()
+            try:
+                body = act(request, parse(raw) if raw else {})
+            except (AdminError, UnknownSwitchError, UnknownTemperError, NotJsonError, TypeError, ValueError) as error:
+                return Response(render({"error": str(error)}), 400, media_type="application/json")
+            return Response(render(body), media_type="application/json")
+
+        return handle
+
+    def _state(self, request: Request, body: Any) -> JsonObject:
+        del request, body
+        server = self._server
+        return {
+            "now": stamp_millis(server.clock.now().timestamp()),
+            "companies": list(server.companies),
+            "limits": _as_json(server.limits),
+            "switches": {name: getattr(server.switches, name) for name in server.switches.__dataclass_fields__},
+            "visibility_seconds": server.visibility_seconds,
+            "latency_seconds": server.latency_seconds,
+            "faults": [rule.as_json() for rule in self._tempers().rules],
+        }
+
+    def _clock(self, request: Request, body: Any) -> JsonObject:
+        """`{"shift_seconds": 3600}`, `{"stop_at": "2026-01-31T22:30:00-06:00"}` or `{"run": true}`."""
+        clock = self._server.clock
+        if "stop_at" in body:
+            moment = parse_moment(str(body["stop_at"]))
+            if moment is None:
+                raise AdminError("stop_at is a date-time with an offset.")
+            clock.stop(datetime.fromtimestamp(moment).astimezone())
+        elif "shift_seconds" in body:
+            clock.shift(timedelta(seconds=float(body["shift_seconds"])))
+        elif body.get("run"):
+            clock.run()
+        else:
+            raise AdminError("Say shift_seconds, stop_at or run.")
+        return self._state(request, body)
+
+    def _limits(self, request: Request, body: Any) -> JsonObject:
+        """`{"preset": "real"}` or `"off"`, or some of per_second, per_minute, concurrent, batches_per_minute."""
+        preset = {"real": REAL, "off": UNLIMITED}
+        if "preset" in body:
+            if body["preset"] not in preset:
+                raise AdminError("preset is real or off.")
+            self._server.limits = preset[body["preset"]]
+        else:
+            self._server.limits = Limits(**{name: int(value) for name, value in body.items()})
+        return self._state(request, body)
+
+    def _switches(self, request: Request, body: Any) -> JsonObject:
+        for name, value in body.items():
+            self._server.set_switch(name, value)
+        return self._state(request, body)
+
+    def _visibility(self, request: Request, body: Any) -> JsonObject:
+        """`{"seconds": 5}`: queries and captures show a change only after so long."""
+        self._server.visibility_seconds = float(body["seconds"])
+        return self._state(request, body)
+
+    def _latency(self, request: Request, body: Any) -> JsonObject:
+        """`{"seconds": 0.2}`: every call takes so long, and counts as concurrent meanwhile."""
+        self._server.latency_seconds = float(body["seconds"])
+        return self._state(request, body)
+
+    def _tokens(self, request: Request, body: Any) -> JsonObject:
+        """`{"expire_access": true}`: all access tokens are dead, refresh tokens live."""
+        if body.get("expire_access") is not True:
+            raise AdminError("Say expire_access.")
+        self._server.authority.expire_access_tokens()
+        return self._state(request, body)
+
+    def _companies(self, request: Request, body: Any) -> JsonObject:
+        """`{"realm": "2", "sample": "empty"}`: one more company; answers with its tokens."""
+        del request
+        sample = body.get("sample", "empty")
+        if sample not in get_args(Sample) or not body.get("realm"):
+            raise AdminError("Say realm, and sample craigs or empty.")
+        keys = self._server.add_company(str(body["realm"]), sample)
+        return {"realm_id": keys.realm_id, "access_token": keys.access_token, "refresh_token": keys.refresh_token}
+
+    def _faults(self, request: Request, body: Any) -> JsonObject:
+        tempers = self._tempers()
+        if request.method == "POST":
+            return tempers.add(temper_of(body)).as_json()
+        if request.method == "DELETE":
+            tempers.remove()
+        return {"faults": [rule.as_json() for rule in tempers.rules]}
+
+    def _fault(self, request: Request, body: Any) -> JsonObject:
+        del body
+        self._tempers().remove(request.path_params["number"])
+        return {"faults": [rule.as_json() for rule in self._tempers().rules]}
+
+    def _calls(self, request: Request, body: Any) -> JsonObject:
+        """What was called since the start, or since the last DELETE."""
+        del body
+        if request.method == "DELETE":
+            self._tempers().calls.clear()
+        return {"count": len(self._tempers().calls), "calls": self._tempers().calls}
+
+
+def _as_json(limits: Limits) -> JsonObject:
+    return {name: getattr(limits, name) for name in limits.__dataclass_fields__}

@@ -1,0 +1,193 @@
+"""The admin resource: a server that can be made to misbehave in every way that the next tests need."""
+
+import concurrent.futures
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import requests
+
+from reconcile.sandbox.quickbooks.process import QuickBooksSandbox, running_quickbooks
+
+Call = Callable[..., requests.Response]
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[QuickBooksSandbox]:
+    with running_quickbooks("empty", admin=True, realm="1") as running:
+        yield running
+
+
+@pytest.fixture
+def admin(sandbox: QuickBooksSandbox) -> Iterator[Callable[..., Any]]:
+    def ask(method: str, path: str, body: Any = None) -> Any:
+        response = requests.request(method, f"{sandbox.base_url}/admin{path}", json=body, timeout=10)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    yield ask
+    ask("DELETE", "/faults")
+    ask("POST", "/limits", {"preset": "off"})
+    ask("POST", "/visibility", {"seconds": 0})
+    ask("POST", "/latency", {"seconds": 0})
+    ask("POST", "/clock", {"run": True})
+
+
+def exists(call: Call, name: str) -> bool:
+    return bool(call("GET", f"query?query=select * from Customer where DisplayName = '{name}'").json()["QueryResponse"])
+
+
+def test_without_being_asked_for_it_is_not_there() -> None:
+    with running_quickbooks("empty") as plain:
+        assert requests.get(f"{plain.base_url}/admin", timeout=10).status_code == 404
+
+
+def test_a_call_fails_before_or_after_its_effect(admin: Any, call: Call) -> None:
+    for moment, happened in (("before", False), ("after", True)):
+        admin(
+            "POST", "/faults", {"action": "status", "status": 503, "moment": moment, "resource": "customer", "times": 1}
+        )
+        assert call("POST", "customer", json={"DisplayName": f"status {moment}"}).status_code == 503
+        assert exists(call, f"status {moment}") is happened
+
+
+@pytest.mark.parametrize("action", ["reset", "lost_reply"])
+@pytest.mark.parametrize(("moment", "happened"), [("before", False), ("after", True)])
+def test_a_connection_dies_without_an_answer(admin: Any, call: Call, action: str, moment: str, happened: bool) -> None:
+    admin("POST", "/faults", {"action": action, "moment": moment, "method": "POST", "resource": "customer", "times": 1})
+    with pytest.raises(requests.ConnectionError):
+        call("POST", "customer", json={"DisplayName": f"{action} {moment}"})
+    assert exists(call, f"{action} {moment}") is happened
+
+
+def test_only_the_calls_named_go_wrong(admin: Any, call: Call) -> None:
+    admin("POST", "/faults", {"action": "html", "status": 502, "resource": "preferences", "calls": [2, 4]})
+    answers = [call("GET", "preferences") for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [200, 502, 200, 502, 200]
+    assert answers[1].headers["Content-Type"] == "text/html"
+    assert admin("GET", "")["faults"][0]["fired"] == 2
+
+
+def test_chance_is_drawn_from_its_seed(admin: Any, call: Call) -> None:
+    def drawn() -> list[int]:
+        admin("DELETE", "/faults")
+        admin("POST", "/faults", {"action": "status", "status": 500, "probability": 0.5, "seed": 7})
+        return [call("GET", "preferences").status_code for _ in range(12)]
+
+    first = drawn()
+    assert {200, 500} == set(first)
+    assert drawn() == first
+
+
+def test_a_fault_hides_in_a_200(admin: Any, call: Call) -> None:
+    admin("POST", "/faults", {"action": "fault_with_200", "code": 6000, "body": "Please wait", "times": 1})
+    response = call("GET", "preferences")
+    assert (response.status_code, response.json()["Fault"]["Error"][0]["code"]) == (200, "6000")
+
+
+def test_an_answer_is_cut_off(admin: Any, call: Call) -> None:
+    admin("POST", "/faults", {"action": "truncate", "moment": "after", "keep": 30, "times": 1})
+    with pytest.raises(requests.RequestException):
+        call("GET", "preferences")
+
+
+def test_an_answer_trickles(admin: Any, call: Call) -> None:
+    admin("POST", "/faults", {"action": "trickle", "seconds": 0.5, "times": 1})
+    response = call("GET", "preferences", stream=True)
+    assert len(response.raw.read(1)) == 1
+    response.close()
+
+
+def test_a_batch_answer_loses_an_item(admin: Any, call: Call) -> None:
+    admin("POST", "/faults", {"action": "batch_drop", "items": [1], "resource": "batch", "times": 1})
+    items = [{"bId": str(place), "Query": "select * from Term"} for place in range(3)]
+    answers = call("POST", "batch", json={"BatchItemRequest": items}, headers={"Accept-Encoding": "identity"})
+    assert [answer["bId"] for answer in answers.json()["BatchItemResponse"]] == ["0", "2"]
+
+
+def test_the_token_endpoint_can_fail_after_it_has_rotated(admin: Any, sandbox: QuickBooksSandbox) -> None:
+    admin("POST", "/faults", {"action": "lost_reply", "moment": "after", "resource": "token", "times": 1})
+    form = {"grant_type": "refresh_token", "refresh_token": sandbox.refresh_token}
+    with pytest.raises(requests.ConnectionError):
+        requests.post(
+            f"{sandbox.base_url}/oauth2/v1/tokens/bearer",
+            data=form,
+            auth=(sandbox.client_id, sandbox.client_secret),
+            timeout=10,
+        )
+
+
+def test_the_clock_stops_on_any_night_and_tokens_age_with_it() -> None:
+    with running_quickbooks("empty", admin=True) as night:
+        tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+
+        def clock(body: Any) -> Any:
+            return requests.post(f"{night.base_url}/admin/clock", json=body, timeout=10).json()["now"]
+
+        def company_time(token: str) -> Any:
+            url = f"{night.base_url}/v3/company/{night.realm_id}/preferences"
+            return requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=10).json()["time"]
+
+        assert clock({"stop_at": f"{tomorrow}T22:30:00Z"}).startswith(f"{tomorrow}T1")
+        assert isinstance(company_time(night.access_token), int)
+        token = requests.post(
+            f"{night.base_url}/oauth2/v1/tokens/bearer",
+            data={"grant_type": "refresh_token", "refresh_token": night.refresh_token},
+            auth=(night.client_id, night.client_secret),
+            timeout=10,
+        ).json()["access_token"]
+        assert company_time(token)[16:19] == ":00"
+        clock({"shift_seconds": 75})
+        assert company_time(token)[13:19] == ":31:15"
+        clock({"run": True})
+
+
+def test_a_change_shows_late_in_queries_but_at_once_in_a_read(admin: Any, call: Call) -> None:
+    admin("POST", "/visibility", {"seconds": 1800})
+    made = call("POST", "customer", json={"DisplayName": "Late"}).json()["Customer"]
+    assert not exists(call, "Late")
+    assert call("GET", f"customer/{made['Id']}").status_code == 200
+    admin("POST", "/clock", {"shift_seconds": 1801})
+    assert exists(call, "Late")
+    admin("POST", "/clock", {"shift_seconds": -1801})
+
+
+def test_access_tokens_can_be_ended_at_once() -> None:
+    with running_quickbooks("empty", admin=True) as short:
+        requests.post(f"{short.base_url}/admin/tokens", json={"expire_access": True}, timeout=10)
+        url = f"{short.base_url}/v3/company/{short.realm_id}/preferences"
+        headers = {"Authorization": f"Bearer {short.access_token}"}
+        assert requests.get(url, headers=headers, timeout=10).status_code == 401
+
+
+def test_calls_at_the_same_time_are_limited(admin: Any, sandbox: QuickBooksSandbox) -> None:
+    keys = admin("POST", "/companies", {"realm": "77", "sample": "empty"})
+    address = admin("GET", "")["companies"]
+    assert "77" in address
+    admin("POST", "/latency", {"seconds": 0.2})
+    admin("POST", "/limits", {"concurrent": 2})
+    base = sandbox.base_url
+
+    def one(_: int) -> int:
+        headers = {"Authorization": f"Bearer {keys['access_token']}"}
+        return requests.get(f"{base}/v3/company/77/preferences", headers=headers, timeout=10).status_code
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        statuses = sorted(pool.map(one, range(4)))
+    assert statuses == [200, 200, 429, 429]
+
+
+def test_every_call_is_counted(admin: Any, call: Call) -> None:
+    admin("DELETE", "/calls")
+    call("GET", "preferences")
+    counted = admin("GET", "/calls")
+    assert counted["count"] == 1
+    assert counted["calls"][0]["resource"] == "preferences"
+
+
+def test_a_rule_that_cannot_be_understood_is_refused_with_a_sentence(sandbox: QuickBooksSandbox) -> None:
+    for body in ({"action": "explode"}, {"colour": "red"}, {"action": "reset", "moment": "never"}):
+        response = requests.post(f"{sandbox.base_url}/admin/faults", json=body, timeout=10)
+        assert response.status_code == 400
+        assert response.json()["error"]

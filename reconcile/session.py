@@ -161,6 +161,8 @@ class Session:
             SideError: a side cannot be reached or refuses.
         """
         speak_plainly()
+        if apply:
+            _refuse_evidence(Path.cwd())
         config = load_config()
         known = config.company(company)
         chosen = _mode(mode)
@@ -626,6 +628,15 @@ def _given_run(engine: Engine, company: str) -> Run | None:
     if run.company != company or run.ended_at is not None:
         return None
     return run
+
+
+def _refuse_evidence(folder: Path) -> None:
+    """A saved run is evidence: executing its notebook again, where it lies, must not write to anybody's books."""
+    if RunFolder(folder).verdict.exists():
+        raise StoppedBeforeWritingError(
+            f"This notebook is the evidence of a run ({folder.name}) and is not executed again with apply=True. "
+            "Nothing was written. Open notebooks/sync.ipynb to run the company, or set apply = False to look."
+        )
 
 
 def _interactive_run(config: Config, engine: Engine, company: str, mode: Mode, *, apply: bool, slot: str) -> Run:

@@ -163,6 +163,15 @@ def test_a_second_run_of_the_same_company_is_told_who_runs(world: World) -> None
         world.open()
 
 
+def test_a_saved_runs_notebook_does_not_write_when_it_is_executed_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = world.sync(apply=False)
+    monkeypatch.chdir(world.config.runs / run.folder)
+    with pytest.raises(StoppedBeforeWritingError, match="evidence of a run"):
+        world.open(apply=True)
+
+
 def test_cells_out_of_order_are_refused_in_words(world: World) -> None:
     session = world.open()
     with pytest.raises(StoppedBeforeWritingError, match=r"run\.pull\(\)"):

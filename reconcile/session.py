@@ -293,7 +293,9 @@ class Session:
     def validate(self) -> tuple[Finding, ...]:
         """Check both sides by the rules of ``checks/``; gives all findings of the run, also those of earlier stages."""
         books, billing = self.books, self.billing
-        pairs = {entity: self._links.pairs(entity) for entity in Entity}
+        if not self._comparisons:
+            raise StoppedBeforeWritingError("Nothing has been compared yet: run the cell with run.compare() first.")
+        pairs = self._pairs()
         validation = validate(
             books,
             billing,

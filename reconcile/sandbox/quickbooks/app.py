@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from reconcile.sandbox.quickbooks import faults, pdf
+from reconcile.sandbox.quickbooks import faults, pdf, reports
 from reconcile.sandbox.quickbooks.admin import Admin
 from reconcile.sandbox.quickbooks.clock import parse_date
 from reconcile.sandbox.quickbooks.company import Company, Options
@@ -218,6 +218,13 @@ class _Api:
         }
         return company.wrapped("ExchangeRate", render(body))
 
+    def report(self, company: Company, request: Request, segments: list[str], raw: bytes) -> bytes:
+        """GET /reports/{name}."""
+        del raw
+        if len(segments) != _BY_ID:
+            raise faults.unknown_resource("reports", self._server.switches.unsupported_operation_status)
+        return render(reports.report(company.state, segments[1], dict(request.query_params)))
+
     # OAuth -------------------------------------------------------------------------------------------------------
 
     async def discovery(self, request: Request) -> Response:
@@ -320,6 +327,7 @@ _SPECIAL: Final[dict[tuple[str, str], Callable[[_Api, Company, Request, list[str
     ("GET", "cdc"): _Api.cdc,
     ("POST", "taxservice"): _Api.tax_service,
     ("GET", "exchangerate"): _Api.exchange_rate,
+    ("GET", "reports"): _Api.report,
 }
 
 

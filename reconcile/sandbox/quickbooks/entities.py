@@ -860,7 +860,7 @@ Rate number
 AsOfDate date ?
 ExchangeRateEx any
 """,
-        actions=frozenset({"update"}),
+        actions=_LIST_ACTIONS,
         captured=False,
     ),
     _sale(

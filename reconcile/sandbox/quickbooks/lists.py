@@ -105,6 +105,8 @@ def update(state: CompanyState, resource: Resource, cleaned: JsonObject) -> Json
     elif state.switches.inactive_name_suffix:
         _mark(resource, body)
     changed = state.change(resource, body)
+    if resource.name == "Customer" and changed.get("ParentRef") != stored.get("ParentRef"):
+        _carry_balance(state, stored, changed)
     if changed.get("FullyQualifiedName") != stored.get("FullyQualifiedName"):
         _rename_children(state, resource, changed)
     return changed
@@ -413,6 +415,21 @@ _PREPARE: Final[dict[str, Callable[[CompanyState, JsonObject, JsonObject | None]
     "Department": _prepare_department,
     "CompanyCurrency": _prepare_currency,
 }
+
+
+def _carry_balance(state: CompanyState, stored: JsonObject, changed: JsonObject) -> None:
+    """A customer that moves takes its balance from the customers above it to the new ones."""
+    held = money_of(changed, "BalanceWithJobs")
+    for body, sign in ((stored, -1), (changed, 1)):
+        if ref := body.get("ParentRef"):
+            _add_with_jobs(state, state.record("Customer", str(ref["value"])), sign * held)
+
+
+def _add_with_jobs(state: CompanyState, record: Record, by: Decimal) -> None:
+    for above in list(_chain(state, RESOURCES["Customer"], record)):
+        body = above.body()
+        body["BalanceWithJobs"] = amount(money_of(body, "BalanceWithJobs") + by)
+        state.store.put("Customer", body, silently=True)
 
 
 # Computed balances -----------------------------------------------------------------------------------------------

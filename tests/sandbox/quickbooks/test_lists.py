@@ -64,6 +64,15 @@ def test_a_renamed_parent_renames_the_full_names_below(desk: Any) -> None:
     assert desk.get("customer", "8")["FullyQualifiedName"] == "Freeman:0969 Ocean View Road"
 
 
+def test_a_job_that_moves_takes_its_balance_along(desk: Any) -> None:
+    job = desk.get("customer", "8")
+    old, new = desk.get("customer", "7"), desk.get("customer", "2")
+    desk.post("customer", {"Id": "8", "SyncToken": job["SyncToken"], "sparse": True, "ParentRef": {"value": "2"}})
+    assert desk.get("customer", "7")["BalanceWithJobs"] == old["BalanceWithJobs"] - job["Balance"]
+    assert desk.get("customer", "2")["BalanceWithJobs"] == new["BalanceWithJobs"] + job["Balance"]
+    assert desk.get("customer", "8")["FullyQualifiedName"] == "Bill's Windsurf Shop:0969 Ocean View Road"
+
+
 def test_a_customer_who_owes_cannot_be_deactivated(desk: Any) -> None:
     problem = refused(desk, "customer", {"Id": "1", "SyncToken": "0", "sparse": True, "Active": False})
     assert (problem.code, problem.message) == (6220, "Delete List Has Balance Error")

@@ -1,0 +1,228 @@
+"""Reports computed from the company's records: who owes what, how old it is, and which transactions there are.
+
+A report is a header, columns, and rows of texts; sections nest. Money is text with two decimals there, as in Intuit's.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Final
+
+from reconcile.sandbox.quickbooks import faults
+from reconcile.sandbox.quickbooks.clock import parse_date, stamp
+from reconcile.sandbox.quickbooks.entities import RESOURCES, TRANSACTIONS
+from reconcile.sandbox.quickbooks.faults import FaultError
+from reconcile.sandbox.quickbooks.links import receivable
+from reconcile.sandbox.quickbooks.numbers import ZERO, JsonObject, cents
+from reconcile.sandbox.quickbooks.state import CompanyState, money_of
+
+_OPEN_KINDS: Final = ("Invoice", "CreditMemo", "Payment")
+_BUCKETS: Final = ("Current", "1 - 30", "31 - 60", "61 - 90", "91 and over")
+_BUCKET_DAYS: Final = 30
+_SPOKEN: Final = {"CreditMemo": "Credit Memo", "SalesReceipt": "Sales Receipt", "RefundReceipt": "Refund"}
+
+Parameters = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    customer: str
+    name: str
+    kind: str
+    id: str
+    number: str
+    day: date
+    due: date
+    amount: Decimal
+
+
+def report(state: CompanyState, name: str, parameters: Parameters) -> JsonObject:
+    """One report.
+
+    Args:
+        state: The company.
+        name: `CustomerBalance`, `AgedReceivables`, `AgedReceivableDetail` or `TransactionList`.
+        parameters: Query parameters: `report_date`, `start_date`, `end_date`, `customer`.
+
+    Raises:
+        FaultError: There is no such report, or a date is unreadable.
+    """
+    known = {title.lower(): (title, make) for title, make in _REPORTS.items()}
+    if name.lower() not in known:
+        raise faults.unknown_resource(f"reports/{name}", state.switches.unsupported_operation_status)
+    title, make = known[name.lower()]
+    columns, rows = make(state, parameters)
+    header: JsonObject = {
+        "Time": stamp(state.now()),
+        "ReportName": title,
+        "ReportBasis": "Accrual",
+        "Currency": state.home_currency,
+        "Option": [{"Name": "NoReportData", "Value": "false" if rows else "true"}],
+    }
+    if title == "TransactionList":
+        start, end = _period(state, parameters)
+        header |= {"StartPeriod": start.isoformat(), "EndPeriod": end.isoformat()}
+    else:
+        header["EndPeriod"] = _as_of(state, parameters).isoformat()
+    shown = [{"ColTitle": text, "ColType": kind} for text, kind in columns]
+    return {"Header": header, "Columns": {"Column": shown}, "Rows": {"Row": rows} if rows else {}}
+
+
+def _date(parameters: Parameters, name: str, default: date) -> date:
+    if not parameters.get(name):
+        return default
+    day = parse_date(parameters[name])
+    if day is None:
+        raise FaultError(faults.invalid_date(parameters[name], name, impossible=False))
+    return day
+
+
+def _as_of(state: CompanyState, parameters: Parameters) -> date:
+    return _date(parameters, "report_date", _date(parameters, "end_date", state.today()))
+
+
+def _period(state: CompanyState, parameters: Parameters) -> tuple[date, date]:
+    today = state.today()
+    return _date(parameters, "start_date", today.replace(day=1)), _date(parameters, "end_date", today)
+
+
+def _open_items(state: CompanyState, parameters: Parameters) -> list[_Open]:
+    wanted = {one for one in parameters.get("customer", "").split(",") if one}
+    as_of = _as_of(state, parameters)
+    items = []
+    for kind in _OPEN_KINDS:
+        for record in state.store.all(kind):
+            body = record.body()
+            value = receivable(kind, body)
+            day = parse_date(str(body["TxnDate"])) or as_of
+            customer = str(body["CustomerRef"]["value"])
+            if not value or day > as_of or (wanted and customer not in wanted):
+                continue
+            holder = state.store.get("Customer", customer)
+            name = "" if holder is None else str(holder.facts["fullyqualifiedname"])
+            due = parse_date(str(body.get("DueDate", body["TxnDate"]))) or day
+            items.append(_Open(customer, name, kind, record.id, str(body.get("DocNumber", "")), day, due, value))
+    return sorted(items, key=lambda item: (item.name.casefold(), item.due, int(item.id)))
+
+
+def _money(value: Decimal) -> str:
+    return f"{cents(value):f}" if value else ""
+
+
+def _row(*cells: tuple[str, str]) -> JsonObject:
+    return {
+        "ColData": [{"value": value, "id": identity} if identity else {"value": value} for value, identity in cells]
+    }
+
+
+def _total(label: str, *values: Decimal) -> JsonObject:
+    cells = [{"value": label}, *({"value": f"{cents(value):f}"} for value in values)]
+    return {"Summary": {"ColData": cells}, "type": "Section", "group": "GrandTotal"}
+
+
+def _by_customer(items: list[_Open]) -> Iterator[tuple[str, str, list[_Open]]]:
+    grouped: dict[str, list[_Open]] = {}
+    for item in items:
+        grouped.setdefault(item.customer, []).append(item)
+    for customer, held in grouped.items():
+        yield customer, held[0].name, held
+
+
+Made = tuple[list[tuple[str, str]], list[JsonObject]]
+
+
+def _customer_balance(state: CompanyState, parameters: Parameters) -> Made:
+    items = _open_items(state, parameters)
+    rows = [
+        _row((name, customer), (_money(sum((item.amount for item in held), ZERO)), ""))
+        for customer, name, held in _by_customer(items)
+    ]
+    if rows:
+        rows.append(_total("TOTAL", sum((item.amount for item in items), ZERO)))
+    return [("", "Customer"), ("Total", "Money")], rows
+
+
+def _bucket(item: _Open, as_of: date) -> int:
+    late = (as_of - item.due).days
+    return 0 if late <= 0 else min((late - 1) // _BUCKET_DAYS + 1, len(_BUCKETS) - 1)
+
+
+def _aged_receivables(state: CompanyState, parameters: Parameters) -> Made:
+    items = _open_items(state, parameters)
+    as_of = _as_of(state, parameters)
+    rows = []
+    sums = [ZERO] * len(_BUCKETS)
+    for customer, name, held in _by_customer(items):
+        aged = [ZERO] * len(_BUCKETS)
+        for item in held:
+            aged[_bucket(item, as_of)] += item.amount
+        sums = [total + value for total, value in zip(sums, aged, strict=True)]
+        rows.append(_row((name, customer), *((_money(value), "") for value in aged), (_money(sum(aged, ZERO)), "")))
+    if rows:
+        rows.append(_total("TOTAL", *sums, sum(sums, ZERO)))
+    return [("", "Customer"), *((bucket, "Money") for bucket in _BUCKETS), ("Total", "Money")], rows
+
+
+def _aged_detail(state: CompanyState, parameters: Parameters) -> Made:
+    as_of = _as_of(state, parameters)
+    sections: dict[int, list[_Open]] = {}
+    for item in _open_items(state, parameters):
+        sections.setdefault(_bucket(item, as_of), []).append(item)
+    rows: list[JsonObject] = []
+    for place, held in sorted(sections.items()):
+        inner = [
+            _row(
+                (item.day.isoformat(), ""),
+                (_SPOKEN.get(item.kind, item.kind), item.id),
+                (item.number, ""),
+                (item.name, item.customer),
+                (item.due.isoformat(), ""),
+                (_money(item.amount), ""),
+                (_money(item.amount), ""),
+            )
+            for item in held
+        ]
+        rows.append({"Header": {"ColData": [{"value": _BUCKETS[place]}]}, "Rows": {"Row": inner}, "type": "Section"})
+    names = ("Date", "Transaction Type", "Num", "Customer", "Due Date", "Amount", "Open Balance")
+    kinds = ("Date", "String", "String", "String", "Date", "Money", "Money")
+    return list(zip(names, kinds, strict=True)), rows
+
+
+def _transaction_list(state: CompanyState, parameters: Parameters) -> Made:
+    start, end = _period(state, parameters)
+    if end < start:
+        raise faults.one(2190, "Invalid Date Range", "Invalid date range : end_date is before start_date.", "end_date")
+    wanted = {one for one in parameters.get("customer", "").split(",") if one}
+    listed: list[tuple[str, int, JsonObject]] = []
+    for kind in (name for name, resource in RESOURCES.items() if resource.group in TRANSACTIONS):
+        for record in state.store.all(kind):
+            day = str(record.facts.get("txndate", ""))
+            if not start.isoformat() <= day <= end.isoformat():
+                continue
+            body = record.body()
+            party = body.get("CustomerRef") or body.get("VendorRef") or {}
+            if wanted and party.get("value") not in wanted:
+                continue
+            row = _row(
+                (day, ""),
+                (_SPOKEN.get(kind, kind), record.id),
+                (str(body.get("DocNumber", "")), ""),
+                ("Yes", ""),
+                (str(party.get("name", "")), str(party.get("value", ""))),
+                (str(body.get("PrivateNote", "")), ""),
+                (f"{cents(money_of(body, 'TotalAmt')):f}", ""),
+            )
+            listed.append((day, int(record.id), row))
+    names = ("Date", "Transaction Type", "Num", "Posting", "Name", "Memo/Description", "Amount")
+    kinds = ("tx_date", "txn_type", "doc_num", "is_no_post", "name", "memo", "subt_nat_amount")
+    rows = [row for _, _, row in sorted(listed, key=lambda entry: entry[:2])]
+    return list(zip(names, kinds, strict=True)), rows
+
+
+_REPORTS: Final[dict[str, Callable[[CompanyState, Parameters], Made]]] = {
+    "CustomerBalance": _customer_balance,
+    "AgedReceivables": _aged_receivables,
+    "AgedReceivableDetail": _aged_detail,
+    "TransactionList": _transaction_list,
+}

@@ -51,8 +51,9 @@ def side_and_id(key: str) -> tuple[Side, str]:
 
 def keyed(side: Side, ids: pd.Series[str]) -> pd.Series[str]:
     """:func:`key_of` for many; the id of a record that is only planned is its key already."""
-    planned = ids.str.startswith(f"{side.other}:").fillna(value=False).astype(bool)
-    return ids.where(planned, f"{side}:" + ids)
+    planned = ids.str.startswith(f"{side.other}:", na=False)
+    keys = f"{side}:" + ids
+    return ids.where(planned, keys) if planned.any() else keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ class References:
 
     def ids(self, side: Side, entity: Entity, keys: pd.Series[str]) -> pd.Series[str]:
         """The ids on ``side`` of records given by key; missing where the record is not there."""
-        own = keys.str.startswith(f"{side}:").fillna(value=False).astype(bool)
+        own = keys.str.startswith(f"{side}:", na=False)
         ids = keys.str.replace(r"^(?:books|billing):", "", regex=True)
         if entity not in self.pairs:
             return ids.where(own)
@@ -102,7 +103,7 @@ class References:
 
     def current(self, entity: Entity, keys: pd.Series[str]) -> pd.Series[str]:
         """Keys remembered from earlier: a record that was only in billing may have come to books since."""
-        old = keys.str.startswith(f"{Side.BILLING}:").fillna(value=False).astype(bool)
+        old = keys.str.startswith(f"{Side.BILLING}:", na=False)
         if not old.any():
             return keys
         ids = keys[old].str.removeprefix(f"{Side.BILLING}:")
@@ -112,7 +113,7 @@ class References:
 
     def current_rows(self, entity: Entity, texts: pd.Series[str]) -> pd.Series[str]:
         """Canonical texts remembered from earlier, their references renewed as in :meth:`current`."""
-        old = texts.str.contains(TO_BILLING_KEY, regex=False).fillna(value=False).astype(bool)
+        old = texts.str.contains(TO_BILLING_KEY, regex=False, na=False)
         if not old.any():
             return texts
         renewed = texts.copy()

@@ -224,6 +224,8 @@ class _Planner:
         for side in Side:
             writes = changes["verdict"].isin([verdict for verdict, new in _NEW.items() if new is side])
             pairs = changes["books_id"].notna() & changes["billing_id"].notna()
+            if not (writes | pairs).any():
+                continue
             about = self._referred(entity, side, changes[writes | pairs])
             for to, used in about.groupby("to"):
                 referred = Entity(str(to))
@@ -284,6 +286,8 @@ class _Planner:
     def _created(self, entity: Entity, new: pd.DataFrame) -> Iterator[Operation]:
         for verdict, side in _NEW.items():
             rows = new[new["verdict"] == verdict]
+            if rows.empty:
+                continue
             fields = [of for of in FIELDS[entity] if side.other in of.writable]
             compared = [of.name for of in written_fields(entity)]
             needs = self._needs(entity, side, rows)
@@ -307,6 +311,8 @@ class _Planner:
         read = {side: pd.Index(self.sides[side][entity].frame["id"]) for side in Side}
         pairs = changes[among(changes["books_id"], read[Side.BOOKS]) & among(changes["billing_id"], read[Side.BILLING])]
         pairs = pairs[pairs["verdict"] != Verdict.GONE_FROM_BOTH]
+        if pairs.empty:
+            return
         differences = comparison.differences[among(comparison.differences["key"], pairs["key"])]
         decided: dict[str, dict[str, str]] = defaultdict(dict)
         for key, name, decision in zip(differences["key"], differences["field"], differences["decision"], strict=True):
@@ -339,6 +345,8 @@ class _Planner:
 
     def _needs(self, entity: Entity, side: Side, changes: pd.DataFrame) -> Mapping[str, Sequence[str]]:
         """Keys that each of these records refers to, by its own key, sorted."""
+        if changes.empty:
+            return {}
         referred = (
             self._referred(entity, side, changes)[["key", "reference"]].drop_duplicates().sort_values("reference")
         )

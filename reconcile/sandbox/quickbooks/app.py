@@ -5,8 +5,9 @@ which they take effect.
 """
 
 import asyncio
+import logging
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from html import escape
 from time import perf_counter
 from typing import Final
@@ -39,7 +40,7 @@ _QUICKEST_GZIP: Final = 1
 _BY_ID: Final = 2
 _ACTION: Final = 3
 
-Handler = Callable[[Request], Awaitable[Response]]
+_log: Final = logging.getLogger(__name__)
 
 
 class IntuitHeaders:
@@ -107,8 +108,14 @@ class _Api:
         except ThrottledError:
             return self._throttled()
         except FaultError as fault:
-            body = faults.application_body(fault, self._now())
-            return Response(body, fault.status, media_type=_JSON)
+            return self._faulted(fault)
+        except Exception:  # noqa: BLE001 - whatever breaks inside is a 500 with a fault, as outside
+            # What Intuit's service answers when it fails itself; the trace is for whoever runs this one.
+            _log.exception("%s %s failed", request.method, request.url.path)
+            return self._faulted(faults.system_failure("Could not complete the request"))
+
+    def _faulted(self, fault: FaultError) -> Response:
+        return Response(faults.application_body(fault, self._now()), fault.status, media_type=_JSON)
 
     def _throttled(self) -> Response:
         response = self._gateway(faults.throttled(), as_xml=self._server.switches.throttle_body == "xml")

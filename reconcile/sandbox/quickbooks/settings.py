@@ -16,7 +16,10 @@ def update(state: CompanyState, resource: Resource, cleaned: JsonObject) -> Json
     cleaned.setdefault("Id", "1")
     stored = state.current(resource.name, {**cleaned, "Id": "1"}).body()
     if resource.name == "Preferences":
-        body = _deeply_merged(stored, {name: value for name, value in cleaned.items() if name.endswith("Prefs")})
+        sections = {name: value for name, value in cleaned.items() if name.endswith("Prefs")}
+        if not all(isinstance(section, dict) for section in sections.values()):
+            raise FaultError(faults.unparseable())
+        body = _deeply_merged(stored, sections)
         if _multicurrency(stored) and not _multicurrency(body):
             raise faults.business("Multicurrency cannot be turned off once it is on.")
         return state.change(resource, body)

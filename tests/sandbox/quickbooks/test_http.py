@@ -228,3 +228,16 @@ def test_an_invoice_link_is_given_only_on_request(call: Call) -> None:
 def test_an_unknown_address_is_404(sandbox: QuickBooksSandbox) -> None:
     response = requests.get(f"{sandbox.base_url}/v9/nothing", timeout=10)
     assert (response.status_code, bool(response.headers["intuit_tid"])) == (404, True)
+
+
+def test_what_breaks_inside_is_a_system_fault(call: Call) -> None:
+    group = {"Name": "Odd bundle", "Type": "Group", "ItemGroupDetail": "nonsense"}
+    made = call("POST", "item", json=group).json()["Item"]
+    detail = {"GroupItemRef": {"value": made["Id"]}, "Quantity": 1}
+    lines = [{"DetailType": "GroupLineDetail", "GroupLineDetail": detail}]
+    response = call("POST", "invoice", json={"CustomerRef": {"value": "1"}, "Line": lines})
+    assert (response.status_code, fault(response)["code"], response.json()["Fault"]["type"]) == (
+        500,
+        "10000",
+        "SystemFault",
+    )

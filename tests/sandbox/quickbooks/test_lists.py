@@ -172,6 +172,10 @@ def test_company_information_keeps_its_name_required(desk: Any) -> None:
     assert desk.post("companyinfo", change)["CompanyName"] == "Craig & Co"
 
 
+def test_a_section_of_preferences_is_an_object(desk: Any) -> None:
+    assert refused(desk, "preferences", {"SyncToken": "0", "sparse": True, "TaxPrefs": "off"}).code == 2010
+
+
 def test_a_failed_write_leaves_no_trace(desk: Any, sell: Any) -> None:
     before = desk.query("select * from Customer where Id = '2'")
     next_id = int(desk.invoice("2", 10)["Id"]) + 1

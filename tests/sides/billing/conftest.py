@@ -48,9 +48,11 @@ def _craigs_postgres(postgres_url: str) -> str:
 
 
 @pytest.fixture
-def craigs_postgres_url(postgres_url: str, _craigs_postgres: str) -> str:
+def craigs_postgres_url(postgres_url: str, _craigs_postgres: str) -> Iterator[str]:
     """The sample company in a PostgreSQL database of the test's own."""
-    return _postgres(postgres_url, f"billing_{next(_NUMBERS)}", _craigs_postgres)
+    name = f"billing_{next(_NUMBERS)}"
+    yield _postgres(postgres_url, name, _craigs_postgres)
+    _maintain(postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -61,10 +63,14 @@ def url(request: pytest.FixtureRequest) -> str:
 
 
 def _postgres(maintenance_url: str, name: str, template: str) -> str:
+    _maintain(maintenance_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
+    return maintenance_url.replace("/postgres?", f"/{name}?", 1)
+
+
+def _maintain(maintenance_url: str, statement: str) -> None:
     plain = maintenance_url.replace("postgresql+psycopg://", "postgresql://", 1)
     with psycopg.connect(plain, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-    return maintenance_url.replace("/postgres?", f"/{name}?", 1)
+        connection.execute(statement)
 
 
 @pytest.fixture

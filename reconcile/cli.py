@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
 from rich.text import Text
 from typer.exceptions import Abort, TyperException
 
@@ -93,18 +93,13 @@ def runs(
     config = load_config()
     if company is not None:
         config.company(company)
-    table = Table("run", "company", "started (Central)", "kind", "outcome", "why", box=None, pad_edge=False)
+    console = Console(highlight=False)
     for found in stored.find(open_state(config.state_url), company=company, limit=limit):
-        started = f"{found.started_at.astimezone(CENTRAL):%Y-%m-%d %H:%M:%S}"
-        table.add_row(
-            found.id,
-            found.company,
-            started,
-            found.slot or found.kind,
-            Text(found.outcome.value, style=_COLOURS[found.outcome]),
-            Text(_inert(found.reason), overflow="ellipsis", no_wrap=True),
-        )
-    Console().print(table)
+        started = f"{found.started_at.astimezone(CENTRAL):%Y-%m-%d %H:%M} Central"
+        line = Text(f"{found.id}  {found.company}  {started}  {found.slot or found.kind}  ")
+        console.print(line.append(found.outcome.value, style=f"bold {_COLOURS[found.outcome]}"), soft_wrap=True)
+        if found.reason:
+            console.print(Padding(Text(_inert(found.reason)), (0, 0, 0, 4)))
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -109,6 +110,11 @@ def company_secrets(config: Config, company: str, engine: Engine) -> frozenset[s
     except ConfigurationError:
         stored = []
     secret = {value for kept in stored for name, value in kept.items() if not name.endswith("_at")}
+    secret |= {
+        b64encode(f"{kept['client_id']}:{kept['client_secret']}".encode()).decode()  # as HTTP basic authentication
+        for kept in stored
+        if {"client_id", "client_secret"} <= set(kept)
+    }
     for url in (config.state_url, config.companies[company].billing.url):
         password = make_url(url).password
         if password:

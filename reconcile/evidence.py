@@ -6,12 +6,15 @@ Names are made by us; date and time are those of the schedule's zone, America/Ch
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from reconcile.errors import ConfigurationError
@@ -108,12 +111,23 @@ def manifest(folder: RunFolder) -> dict[str, str]:
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """The text without these secrets, also where they stand JSON-escaped."""
-    for secret in secrets:
-        if secret:
-            for spelling in {secret, json.dumps(secret)[1:-1]}:
-                text = text.replace(spelling, "[redacted]")
+    """The text without these secrets, also where they stand escaped for JSON, Python, a URL or HTML."""
+    for secret in filter(None, secrets):
+        quoted = (json.dumps(secret)[1:-1], secret.replace("'", "\\'"), quote(secret, safe=""), html.escape(secret))
+        for spelling in {secret, *quoted}:
+            text = text.replace(spelling, "[redacted]")
     return text
+
+
+def redacted(value: Any, secrets: Collection[str], untouched: Collection[str] = ()) -> Any:
+    """A JSON value whose texts are without these secrets; keys, and what stands under ``untouched`` keys, stay."""
+    if isinstance(value, str):
+        return redact(value, secrets)
+    if isinstance(value, Mapping):
+        return {key: inner if key in untouched else redacted(inner, secrets, untouched) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [redacted(inner, secrets, untouched) for inner in value]
+    return value
 
 
 def read_verdict(folder: RunFolder) -> Mapping[str, object]:

@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from reconcile.config import Config
 from reconcile.connections import company_secrets
 from reconcile.errors import ConfigurationError
-from reconcile.evidence import RunFolder, digest, manifest, read_verdict, redact, write_json, write_text
+from reconcile.evidence import RunFolder, digest, manifest, read_verdict, redact, redacted, write_json, write_text
 from reconcile.model.journal import EntryStatus
 from reconcile.model.runs import Run
 from reconcile.state import runs
@@ -38,20 +38,39 @@ def file_run(config: Config, engine: Engine, run_id: str, execution: Execution, 
     secrets = company_secrets(config, run.company, engine)
     ended_at = datetime.now(UTC)
     run = replace(run, outcome=decided.outcome, reason=redact(decided.reason, secrets), ended_at=ended_at)
-    try:
+
+    def save_journal() -> None:
         write_text(folder.journal, redact(extract.to_json(orient="records", lines=True), secrets))
+
+    def save_notebook() -> None:
         if publish is not None:
             publish(folder.notebook, run, secrets)
-        write_json(folder.verdict, run_json(run, folder, previous_digest(config, engine, run)))
-    except (OSError, ValueError) as error:
-        unsaved = f"{run.reason} Its evidence could not be saved completely: {error}."
-        run = replace(run, reason=redact(unsaved, secrets))
+
+    def save_verdict() -> None:
+        write_json(folder.verdict, run_json(run, folder, previous_digest(config, engine, run), secrets))
+
+    for save in (save_journal, save_notebook, save_verdict):
+        try:
+            save()
+        except (OSError, ValueError) as error:
+            unsaved = f"{run.reason} Its evidence could not be saved completely: {error}."
+            run = replace(run, reason=redact(unsaved, secrets))
     runs.finish(engine, run.id, run.outcome, run.reason, ended_at)
     return run
 
 
-def run_json(run: Run, folder: RunFolder, previous: str) -> dict[str, Any]:
+def run_json(run: Run, folder: RunFolder, previous: str, secrets: Collection[str]) -> dict[str, Any]:
     """What ``run.json`` says: the run, the versions it ran with, its artifacts with hashes, the previous run's hash."""
+    told: dict[str, Any] = redacted(_told(run), secrets)
+    return {
+        **told,
+        "versions": {name: version(name) for name in ("reconcile", "pandas", "papermill", "great-expectations")},
+        "artifacts": manifest(folder),
+        "previous": previous,
+    }
+
+
+def _told(run: Run) -> dict[str, Any]:
     return {
         "run": run.id,
         "company": run.company,
@@ -78,9 +97,6 @@ def run_json(run: Run, folder: RunFolder, previous: str) -> dict[str, Any]:
         ],
         "counts": dict(run.counts),
         "control_totals": dict(run.control_totals),
-        "versions": {name: version(name) for name in ("reconcile", "pandas", "papermill", "great-expectations")},
-        "artifacts": manifest(folder),
-        "previous": previous,
     }
 
 

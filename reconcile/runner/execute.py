@@ -25,7 +25,7 @@ from reconcile.evidence import RunFolder, make_folder
 from reconcile.filing import file_run
 from reconcile.model.runs import Mode, Outcome, Run
 from reconcile.runner.kernels import engine_options
-from reconcile.runner.notebook import check_parameters, publish
+from reconcile.runner.notebook import check_parameters, literal_path, publish
 from reconcile.session import RUN_VARIABLE
 from reconcile.state import lease, runs
 from reconcile.state.database import open_state
@@ -98,8 +98,9 @@ def execute(config: Config, request: Request, watch: Watch | None = None) -> Run
     runs.create(engine, _new_run(config, request, run_id, folder, started_at))
     with _watched(folder.partial_notebook, watch):
         execution = _execute_notebook(config, notebook, folder, request, run_id)
-    lease.release_run(engine, run_id)
-    return file_run(config, engine, run_id, execution, publish=partial(publish, folder.partial_notebook))
+    with _undisturbed():
+        lease.release_run(engine, run_id)
+        return file_run(config, engine, run_id, execution, publish=partial(publish, folder.partial_notebook))
 
 
 @contextmanager
@@ -111,14 +112,18 @@ def _watched(notebook: Path, watch: Watch | None) -> Iterator[None]:
     over = Event()
 
     def look() -> None:
-        while not over.wait(LOOK_SECONDS):
-            try:
-                cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-            except (OSError, ValueError, KeyError):  # not there yet, or being written at this moment
-                continue
-            watch(sum(_executed(cell) for cell in cells), len(cells))
+        try:
+            cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+        except (OSError, ValueError, KeyError):  # not there yet, or being written at this moment
+            return
+        watch(sum(_executed(cell) for cell in cells), len(cells))
 
-    thread = Thread(target=look, daemon=True)
+    def keep_looking() -> None:
+        while not over.wait(LOOK_SECONDS):
+            look()
+        look()
+
+    thread = Thread(target=keep_looking, daemon=True)
     thread.start()
     try:
         yield
@@ -159,8 +164,8 @@ def _execute_notebook(config: Config, notebook: Path, folder: RunFolder, request
     try:
         with _environment(environment), _interruptible():
             papermill.execute_notebook(
-                str(notebook),
-                str(folder.partial_notebook),
+                literal_path(notebook),
+                literal_path(folder.partial_notebook),
                 parameters=request.parameters(),
                 progress_bar=False,
                 execution_timeout=request.cell_seconds,
@@ -172,31 +177,38 @@ def _execute_notebook(config: Config, notebook: Path, folder: RunFolder, request
     return Execution(Ending.COMPLETED)
 
 
-_ENDINGS: Mapping[type[Exception], Ending] = {
+_ENDINGS: Mapping[type[BaseException], Ending] = {
     PapermillExecutionError: Ending.CELL_FAILED,
     CellTimeoutError: Ending.TIMED_OUT,
     DeadKernelError: Ending.KERNEL_DIED,
     OSError: Ending.NOT_SAVED,
-    RuntimeError: Ending.NOT_STARTED,
+    KeyboardInterrupt: Ending.INTERRUPTED,
 }
-
-
-_ENDS: tuple[type[BaseException], ...] = (KeyboardInterrupt, *_ENDINGS)
+_ENDS: tuple[type[BaseException], ...] = (KeyboardInterrupt, Exception)
+"""Whatever ends a run: it is judged and filed, and its company is free again."""
 
 
 def _ending(error: BaseException, cell_seconds: int) -> Execution:
-    ending = next((ending for kind, ending in _ENDINGS.items() if isinstance(error, kind)), Ending.INTERRUPTED)
+    ending = next((ending for kind, ending in _ENDINGS.items() if isinstance(error, kind)), Ending.NOT_STARTED)
     reason = {
         Ending.CELL_FAILED: _cell_reason(error),
-        Ending.TIMED_OUT: f"A cell timed out after {cell_seconds / 60:g} minutes and the run was ended.",
+        Ending.TIMED_OUT: (
+            f"A cell took longer than {_duration(cell_seconds)} and the run was ended. What was written until then is "
+            "in the journal; see what the last cell waits for, or allow more with --cell-timeout."
+        ),
         Ending.KERNEL_DIED: (
             "The notebook's kernel died (often: out of memory). What was written until then is in the journal."
         ),
         Ending.NOT_SAVED: f"The notebook could not be saved: {error}.",
-        Ending.NOT_STARTED: f"The notebook's kernel could not be started: {error}.",
+        Ending.NOT_STARTED: f"The notebook could not be executed ({type(error).__name__}: {error}).",
         Ending.INTERRUPTED: "The run was interrupted; what was written until then is in the journal.",
     }[ending]
     return Execution(ending, reason)
+
+
+def _duration(seconds: int) -> str:
+    number, unit = (seconds // 60, "minute") if seconds % 60 == 0 else (seconds, "second")
+    return f"{number:,} {unit}{'' if number == 1 else 's'}"
 
 
 def _cell_reason(error: BaseException) -> str:
@@ -240,6 +252,22 @@ def _interruptible() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let nobody interrupt the second in which a run is filed: the process ends right after it."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    try:
+        previous = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+    except ValueError:  # not the main thread: whoever owns it decides about signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, previous, strict=True):
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import html
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,14 @@ import papermill
 from nbformat.v4 import new_code_cell, new_output
 
 from reconcile.errors import ConfigurationError
-from reconcile.evidence import redact, write_text
+from reconcile.evidence import redacted, write_text
 from reconcile.model.runs import Run
 from reconcile.report import verdict as verdict_box
 
 _PAPERMILL_MARKS = ("papermill-error-cell-tag",)
-_TYPES = {"str": str, "bool": bool, "int": int, "float": float}
+_SAID = 200  # characters of a foreign message that a sentence bears
+_STRUCTURE = frozenset({"cell_type", "output_type", "name", "id", "image/png"})
+"""Keys of a notebook whose values no external text reaches."""
 
 
 def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
@@ -32,13 +36,18 @@ def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
             "or say where notebooks are with RECONCILE_NOTEBOOKS."
         )
     try:
-        declared = papermill.inspect_notebook(str(notebook))
+        declared = papermill.inspect_notebook(literal_path(notebook))
     except Exception as error:
-        raise ConfigurationError(f"{notebook} cannot be read as a notebook: {error}.") from error
+        said = " ".join(str(error).split())
+        raise ConfigurationError(
+            f"{notebook} cannot be read as a notebook ({type(error).__name__}: {said[:_SAID]}). "
+            "It belongs to the product: restore it (git checkout -- notebooks)."
+        ) from error
     for name, value in parameters.items():
         if name not in declared:
             raise ConfigurationError(
-                f"The notebook {notebook.name} has no parameter {name!r}. It knows: {', '.join(declared)}."
+                f"The notebook {notebook.name} has no parameter {name!r}. It knows: {', '.join(declared) or 'none'}. "
+                "Restore the notebook, or declare the parameter in its cell tagged 'parameters'."
             )
         default = _default_type(declared[name].get("default", ""))
         if default is not None and type(value) is not default:
@@ -48,9 +57,17 @@ def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
 
 
 def _default_type(source: str) -> type | None:
-    if source in {"True", "False"}:
-        return bool
-    return str if source[:1] in {'"', "'"} else None
+    """The type of a default; ``None`` when it tells nothing (``None``, or no literal)."""
+    try:
+        default = ast.literal_eval(source)
+    except (ValueError, SyntaxError):
+        return None
+    return None if default is None else type(default)
+
+
+def literal_path(path: Path) -> str:
+    """A path as papermill takes it: it would read braces in it as places for parameters."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def publish(partial: Path, final: Path, run: Run, secrets: Iterable[str]) -> None:
@@ -66,7 +83,7 @@ def publish(partial: Path, final: Path, run: Run, secrets: Iterable[str]) -> Non
     notebook = nbformat.read(partial, as_version=4)
     notebook.cells = [cell for cell in notebook.cells if not set(_PAPERMILL_MARKS) & set(cell.metadata.get("tags", []))]
     notebook.cells.insert(0, _verdict_cell(run))
-    write_text(final, redact(nbformat.writes(notebook), secrets))
+    write_text(final, json.dumps(redacted(notebook, tuple(secrets), _STRUCTURE), ensure_ascii=False, indent=1) + "\n")
     partial.unlink()
 
 

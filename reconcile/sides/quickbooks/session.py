@@ -20,8 +20,6 @@ from urllib.parse import quote
 
 import msgspec
 import requests
-from intuitlib.client import AuthClient
-from intuitlib.exceptions import AuthClientError
 from quickbooks import QuickBooks
 
 from reconcile.errors import ConfigurationError, RefusedError, UnreachableError
@@ -35,11 +33,11 @@ from reconcile.sides.quickbooks.faults import (
     parse_faults,
 )
 from reconcile.sides.quickbooks.limiter import Limiter, Waiting, shared_limiter, unnoticed
+from reconcile.sides.quickbooks.oauth import AuthorizationServer, Program
 from reconcile.sides.quickbooks.tokens import Tokens, TokenStore
 from reconcile.sides.quickbooks.transport import (
     Bearer,
     Bounds,
-    Deadline,
     NoConnectionError,
     Reply,
     checked_address,
@@ -51,6 +49,11 @@ _OK = range(200, 300)
 _REDIRECT = range(300, 400)
 _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER_ERROR = 401, 403, 429, 500
 _RECONNECT = "Connect this company to QuickBooks again."
+_ENDED = (
+    "QuickBooks has ended the connection (it was disconnected, or not used for too long): it needs reconnect. "
+    f"{_RECONNECT} (`reconcile connect`)"
+)
+_BEFORE_EXPIRY = timedelta(seconds=60)
 
 T = TypeVar("T")
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
@@ -80,12 +83,14 @@ class QuickBooksConnection:
 
     def __post_init__(self) -> None:
         checked_address(self.base_url, "address")
-        checked_address(self.discovery_url, "discovery address")
-        for name in ("realm_id", "client_id", "client_secret"):
-            if not getattr(self, name).strip():
-                raise ConfigurationError(
-                    f"The setting {name} of the QuickBooks connection is empty. Fill it in, or connect the company."
-                )
+        if not self.realm_id.strip():
+            raise ConfigurationError("The setting realm_id of the QuickBooks connection is empty. Connect the company.")
+        Program(self.discovery_url, self.client_id, self.client_secret)
+
+    @property
+    def program(self) -> Program:
+        """The program behind this connection."""
+        return Program(self.discovery_url, self.client_id, self.client_secret)
 
     @property
     def api_url(self) -> str:
@@ -185,33 +190,6 @@ def server_time(content: Any) -> datetime | None:
     return moment.astimezone(UTC) if moment.tzinfo else None
 
 
-class _Authorization(AuthClient):  # type: ignore[misc]  # intuit-oauth is untyped
-    """Intuit's own OAuth client on watched connections, with time-outs, without redirects."""
-
-    _prepared = False
-
-    def __init__(self, connection: QuickBooksConnection, bounds: Bounds) -> None:
-        self._bounds = bounds
-        self._address = connection.discovery_url
-        super().__init__(
-            client_id=connection.client_id,
-            client_secret=connection.client_secret,
-            redirect_uri="",
-            environment=connection.discovery_url,
-        )
-        checked_address(self.token_endpoint, "token address")
-
-    def request(self, method: str, url: str, **kwargs: Any) -> requests.Response:
-        """One OAuth exchange."""
-        if not self._prepared:
-            prepare(self, self._address)
-            self._prepared = True
-        kwargs["timeout"] = (self._bounds.connect, self._bounds.read)
-        kwargs["allow_redirects"] = False
-        with Deadline(self._bounds.total):
-            return cast("requests.Response", super().request(method, url, **kwargs))
-
-
 class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks is untyped
     """One company's QuickBooks. Safe to share between threads: each has its own connections.
 
@@ -259,7 +237,7 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
         self._sleep = sleep
         self._jitter = jitter
         self._local = threading.local()
-        self._authorization: _Authorization | None = None
+        self._authority = AuthorizationServer(connection.program, bounds)
 
     def __repr__(self) -> str:
         return f"QuickBooksSession({self.connection.base_url!r}, realm_id={self.connection.realm_id!r})"
@@ -346,9 +324,10 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
                 answer = self._attempt(send, effort, decode)
                 if answer is not None:
                     return answer
-        except RefusedError as error:
+        except (RefusedError, NoConnectionError) as error:
             if effort.doubtful:
-                raise UnreachableError(f"QuickBooks lost an answer and then refused. {error}") from error
+                then = "refused" if isinstance(error, RefusedError) else "could not be reached"
+                raise UnreachableError(f"QuickBooks lost an answer and then {then}. {error}") from error
             raise
 
     def _attempt(self, send: Callable[[str], Reply], effort: _Effort, decode: Callable[[bytes], T]) -> Answer[T] | None:
@@ -477,68 +456,52 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
         return session
 
     def _access_token(self) -> str:
-        return self._tokens.load().access_token or self._refresh("")
+        """A token that is not about to expire: a renewal now is cheaper than a refused call and a renewal then."""
+        kept = self._tokens.load()
+        soon = datetime.now(UTC) + _BEFORE_EXPIRY
+        if kept.access_token and (kept.access_expires_at is None or kept.access_expires_at > soon):
+            return kept.access_token
+        return self._refresh(kept.access_token)
 
     def _refresh(self, used: str) -> str:
-        """A newer access token than the one used: the one another thread has just fetched, or one fetched now.
+        """A newer access token than the one used: one another thread or process has just fetched, or one fetched now.
+
+        Only one fetches at a time, and what it fetched is kept for good before anybody uses it.
 
         Raises:
-            RefusedError: the company must be connected again.
-            UnreachableError: the token endpoint gave no answer.
+            RefusedError: the company must be connected again; Intuit is not asked twice about a dead connection.
+            NoConnectionError: the token endpoint gave no answer, also when asked again; nothing was sent.
         """
         with self._tokens.lock():
             kept = self._tokens.load()
+            if kept.ended_at is not None:
+                raise RefusedError(_ENDED)
             if kept.access_token and kept.access_token != used:
                 return kept.access_token
-            fresh = self._fetch(kept.refresh_token)
-            if fresh is None and kept.previous_refresh_token:
-                fresh = self._fetch(kept.previous_refresh_token)
+            fresh = self._renewed(kept)
             if fresh is None:
-                raise RefusedError(
-                    "QuickBooks has ended the connection (it was disconnected, or not used for too long): it needs "
-                    f"reconnect. {_RECONNECT}"
-                )
+                self._tokens.save(replace(kept, ended_at=datetime.now(UTC)))
+                raise RefusedError(_ENDED)
             self._tokens.save(fresh)
             return fresh.access_token
 
-    def _fetch(self, refresh_token: str) -> Tokens | None:
-        """New tokens, or ``None`` when the refresh token is dead."""
-        if not refresh_token:
-            return None
-        try:
-            if self._authorization is None:
-                self._authorization = _Authorization(self.connection, self._bounds)
-            client = self._authorization
-            client.refresh(refresh_token=refresh_token)
-        except AuthClientError as error:
-            if "invalid_grant" in str(error.content):
-                return None
-            if error.status_code in {400, 401, 403}:
-                raise RefusedError(
-                    f"QuickBooks does not accept the program's own credentials (status {error.status_code}). Check the "
-                    f"client id and secret in the settings.{_traced(error.intuit_tid or '')}"
-                ) from None
-            raise UnreachableError(
-                f"QuickBooks could not renew our access just now (status {error.status_code}). Try again later."
-            ) from None
-        except (requests.RequestException, OSError) as error:
-            kind = "found or reached" if isinstance(error, requests.ConnectionError) else "used"
-            raise UnreachableError(
-                f"The address where QuickBooks renews access could not be {kind}. Check the network; try again later."
-            ) from None
-        except (KeyError, ValueError):
-            raise UnreachableError(
-                "The address where QuickBooks renews access did not answer as it should. Check the network for a "
-                "sign-in page or proxy; try again later."
-            ) from None
-        now = datetime.now(UTC)
-        return Tokens(
-            access_token=client.access_token,
-            refresh_token=client.refresh_token,
-            previous_refresh_token=refresh_token if refresh_token != client.refresh_token else "",
-            access_expires_at=_after(now, client.expires_in),
-            refresh_expires_at=_after(now, client.x_refresh_token_expires_in),
-        )
+    def _renewed(self, kept: Tokens) -> Tokens | None:
+        """New tokens for the newest refresh token, else for the one before; ``None`` when both are dead.
+
+        The one before is tried because the newest may never have been valid; a dead one is tried once.
+        """
+        for refresh_token in filter(None, (kept.refresh_token, kept.previous_refresh_token)):
+            try:
+                fresh = self._authority.renew(refresh_token)
+            except UnreachableError as error:
+                self.pause(str(error).split(".", maxsplit=1)[0], self._patience.first_wait * (0.5 + self._jitter() / 2))
+                try:
+                    fresh = self._authority.renew(refresh_token)
+                except UnreachableError as again:
+                    raise NoConnectionError(str(again)) from None
+            if fresh is not None:
+                return fresh
+        return None
 
     def _clean(self, fault: Fault) -> Fault:
         """The fault without any of our secrets: expired-token faults quote a part of the token (API file 1.5)."""
@@ -564,13 +527,6 @@ class _Effort:
     throttled: int = 0
     refreshed: bool = False
     doubtful: bool = False
-
-
-def _after(now: datetime, seconds: Any) -> datetime | None:
-    try:
-        return now + timedelta(seconds=int(seconds))
-    except (TypeError, ValueError, OverflowError):
-        return None
 
 
 __all__ = [

@@ -17,7 +17,9 @@ class Tokens:
         access_token: sent with every call, lives an hour; empty when there is none yet.
         refresh_token: gives the next access token; its value changes about daily.
         previous_refresh_token: the one before, kept until the newest was seen to work; empty when there is none.
-        access_expires_at, refresh_expires_at: UTC; ``None`` when unknown.
+        access_expires_at, refresh_expires_at: UTC; ``None`` when unknown. The second moves on with every renewal.
+        connection_expires_at: when Intuit wants a person's consent again, whatever is renewed; ``None`` when unknown.
+        ended_at: when Intuit said that the connection is over; it is not asked again before somebody reconnects.
     """
 
     access_token: str = field(repr=False)
@@ -25,13 +27,19 @@ class Tokens:
     previous_refresh_token: str = field(default="", repr=False)
     access_expires_at: datetime | None = None
     refresh_expires_at: datetime | None = None
+    connection_expires_at: datetime | None = None
+    ended_at: datetime | None = None
 
 
 class TokenStore(Protocol):
     """Where the tokens of one company are kept."""
 
     def load(self) -> Tokens:
-        """The newest tokens."""
+        """The newest tokens.
+
+        Raises:
+            RefusedError: there are none (any more): the company has been disconnected.
+        """
         ...
 
     def save(self, tokens: Tokens) -> None:

@@ -118,6 +118,38 @@ def show(run_id: Annotated[str, typer.Argument(metavar="RUN", help="Run id, as `
 
 
 @app.command()
+def settings(
+    company: Annotated[str, typer.Argument(help="Company key, as in reconcile.toml.")],
+    choices: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME=VALUE]...", help="For example conflict_policy.customer.phone=billing."),
+    ] = None,
+) -> None:
+    """Show a company's settings, or make choices anew; they count from the next run on."""
+    from reconcile.config import load_config
+    from reconcile.errors import ConfigurationError
+    from reconcile.state import settings as stored
+    from reconcile.state.database import open_state
+
+    config = load_config()
+    config.company(company)
+    engine = open_state(config.state_url)
+    chosen = stored.load(engine, company)
+    for choice in choices or []:
+        name, equals, value = choice.partition("=")
+        if not equals:
+            raise ConfigurationError(f"{choice!r} is no NAME=VALUE.")
+        chosen = stored.changed(chosen, name, value)
+    if choices:
+        stored.save(engine, company, chosen)
+    typer.echo(f"bad_invoice_number = {chosen.bad_invoice_number}")
+    typer.echo(f"send_invoices_automatically = {str(chosen.send_invoices_automatically).lower()}")
+    for policy in ("conflict_policy", "matched_policy"):
+        for key, winner in sorted(getattr(chosen, policy).items()) or [("*", "hold")]:
+            typer.echo(f"{policy}.{key} = {winner}")
+
+
+@app.command()
 def migrate() -> None:
     """Bring the state database to this version."""
     from reconcile.config import load_config

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
@@ -56,6 +56,28 @@ class CompanySettings:
             )
         for name in ("conflict_policy", "matched_policy"):
             _check_policy(name, getattr(self, name))
+
+
+def changed(settings: CompanySettings, name: str, value: str) -> CompanySettings:
+    """The same settings with one choice made anew, as typed by a person.
+
+    ``name`` is ``bad_invoice_number``, ``send_invoices_automatically`` (``true`` or ``false``), or a field of a policy:
+    ``conflict_policy.invoice.memo``, ``matched_policy.customer.phone``, ``conflict_policy.*``.
+
+    Raises:
+        ConfigurationError: there is no such setting, or it cannot have that value.
+    """
+    policy, _, key = name.partition(".")
+    if policy in {"conflict_policy", "matched_policy"} and key:
+        return replace(settings, **{policy: {**getattr(settings, policy), key: value}})
+    if name == "send_invoices_automatically":
+        return replace(settings, **{name: {"true": True, "false": False}.get(value, value)})
+    if name == "bad_invoice_number":
+        return replace(settings, bad_invoice_number=value)
+    raise ConfigurationError(
+        f"There is no setting {_quoted(name)}. There are bad_invoice_number, send_invoices_automatically, "
+        "conflict_policy.FIELD and matched_policy.FIELD, where FIELD is like customer.phone, invoice.* or *."
+    )
 
 
 def load(engine: Engine, company: str) -> CompanySettings:

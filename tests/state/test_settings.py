@@ -7,7 +7,7 @@ from sqlalchemy import Engine, text
 
 from reconcile.errors import ConfigurationError
 from reconcile.state.database import writing
-from reconcile.state.settings import CompanySettings, load, save
+from reconcile.state.settings import CompanySettings, changed, load, save
 
 CHOSEN = CompanySettings(
     bad_invoice_number="hold",
@@ -72,3 +72,28 @@ def test_a_damaged_or_future_setting_is_never_guessed(engine: Engine, change: st
     with pytest.raises(ConfigurationError) as caught:
         load(engine, "craigs")
     assert words in str(caught.value)
+
+
+def test_one_choice_is_made_anew_and_the_others_stay() -> None:
+    chosen = changed(changed(CHOSEN, "conflict_policy.invoice.memo", "books"), "send_invoices_automatically", "true")
+    assert chosen.conflict_policy["invoice.memo"] == "books"
+    assert {**chosen.conflict_policy} == {**CHOSEN.conflict_policy, "invoice.memo": "books"}
+    assert chosen.send_invoices_automatically is True
+    assert chosen.matched_policy == CHOSEN.matched_policy
+    assert changed(chosen, "bad_invoice_number", "hold").bad_invoice_number == "hold"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("quiet_hours", "22"),
+        ("conflict_policy", "books"),
+        ("conflict_policy.invoice.total", "books"),
+        ("matched_policy.customer.phone", "skip"),
+        ("send_invoices_automatically", "maybe"),
+        ("bad_invoice_number", "ignore"),
+    ],
+)
+def test_a_typed_choice_that_does_not_exist_is_refused(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError):
+        changed(CompanySettings(), name, value)

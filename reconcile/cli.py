@@ -1,13 +1,16 @@
 """The command line. Every failure is one clear sentence and an exit code.
 
-Exit codes of a run: 0 agreed, 1 agreed except held records, 2 a step failed, 3 stopped before writing (wrong settings,
-wrong usage and unreachable systems included).
+Exit codes of a run: 0 agreed, 1 agreed except held records, 2 a step failed (or something broke that nobody expected,
+so that nothing is proven), 3 stopped before writing (wrong settings, wrong usage and unreachable systems included).
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,11 +22,17 @@ from rich.text import Text
 from typer.exceptions import Abort, TyperException
 
 from reconcile.errors import ReconcileError, StepFailedError
+from reconcile.model.entities import Entity
 from reconcile.model.runs import Mode, Outcome, Run
 
 app = typer.Typer(
     name="reconcile",
     help="Keeps QuickBooks Online and ReliaBills in agreement, and proves it.",
+    epilog=(
+        "Start with `reconcile demo`: it shows everything on a sample company and leaves its notebooks to look at. "
+        "For a company of your own: write reconcile.toml, then `reconcile key`, `reconcile migrate`, "
+        "`reconcile credentials COMPANY` and `reconcile run COMPANY --dry-run`, which writes nothing."
+    ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -31,6 +40,7 @@ app = typer.Typer(
 sandbox = typer.Typer(help="A local QuickBooks and a local ReliaBills to try things on.", no_args_is_help=True)
 app.add_typer(sandbox, name="sandbox")
 
+TRACEBACK_VARIABLE = "RECONCILE_TRACEBACK"
 STOPPED = Outcome.STOPPED.exit_code
 _COLOURS = {
     Outcome.AGREED: "green",
@@ -59,7 +69,11 @@ def run(
     plan: Annotated[Path | None, typer.Option(help="A saved plan.json: do exactly that or less.")] = None,
     cell_timeout: Annotated[int, typer.Option(min=1, help="Seconds after which a single cell is ended.")] = 7200,
 ) -> None:
-    """Run one company now: pull, compare, check, push in five steps, tie out, file the evidence."""
+    """Run one company now: pull, compare, check, push in five steps, tie out, file the evidence.
+
+    Exit codes: 0 both sides agree (or the dry run came to its end), 1 they agree except for held records,
+    2 a step failed, 3 stopped before anything was written.
+    """
     from reconcile.config import load_config
     from reconcile.runner.execute import Request, execute
 
@@ -74,7 +88,8 @@ def run(
         cell_seconds=cell_timeout,
     )
     config = load_config()
-    finished = execute(config, request)
+    with _cells_bar() as watch:
+        finished = execute(config, request, watch)
     _print_run(finished, config.runs)
     raise typer.Exit(finished.outcome.exit_code)
 
@@ -94,23 +109,32 @@ def runs(
     if company is not None:
         config.company(company)
     console = Console(highlight=False)
-    for found in stored.find(open_state(config.state_url), company=company, limit=limit):
+    listed = stored.find(open_state(config.state_url), company=company, limit=limit)
+    for found in listed:
         started = f"{found.started_at.astimezone(CENTRAL):%Y-%m-%d %H:%M} Central"
         line = Text(f"{found.id}  {found.company}  {started}  {found.slot or found.kind}  ")
         console.print(line.append(found.outcome.value, style=f"bold {_COLOURS[found.outcome]}"), soft_wrap=True)
         if found.reason:
             console.print(Padding(Text(_inert(found.reason)), (0, 0, 0, 4)))
+    if not listed:
+        console.print("There are no runs yet. Start one with `reconcile run COMPANY`.")
 
 
 @app.command()
-def show(run_id: Annotated[str, typer.Argument(metavar="RUN", help="Run id, as `reconcile runs` lists it.")]) -> None:
+def show(
+    run_id: Annotated[
+        str,
+        typer.Argument(metavar="RUN", help="Run id, as `reconcile runs` lists it, or the run's folder or notebook."),
+    ],
+) -> None:
     """Explain one run: outcome, steps, findings, where the evidence is."""
     from reconcile.config import load_config
     from reconcile.state import runs as stored
     from reconcile.state.database import open_state
 
     config = load_config()
-    found = stored.get(open_state(config.state_url), run_id)
+    engine = open_state(config.state_url)
+    found = stored.in_folder(engine, _run_folder(run_id, config.runs)) or stored.get(engine, run_id)
     _print_run(found, config.runs)
     findings = config.runs / found.folder / "findings.json"
     if findings.exists():
@@ -143,10 +167,22 @@ def settings(
     if choices:
         stored.save(engine, company, chosen)
     typer.echo(f"bad_invoice_number = {chosen.bad_invoice_number}")
-    typer.echo(f"send_invoices_automatically = {str(chosen.send_invoices_automatically).lower()}")
     for policy in ("conflict_policy", "matched_policy"):
         for key, winner in sorted(getattr(chosen, policy).items()) or [("*", "hold")]:
             typer.echo(f"{policy}.{key} = {winner}")
+
+
+@app.command()
+def key() -> None:
+    """Make the key that seals stored credentials, in the key file of reconcile.toml."""
+    from reconcile.config import load_config
+    from reconcile.state.tokens import make_key_file
+
+    path = load_config().key_file
+    make_key_file(path)
+    typer.echo(
+        f"The key is at {path}, readable by you only. Keep a copy elsewhere: without it the credentials are lost."
+    )
 
 
 @app.command()
@@ -204,6 +240,32 @@ def _inert(text: str) -> str:
     return "".join(sign if sign.isprintable() or sign == "\n" else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
+@contextmanager
+def _cells_bar() -> Iterator[Callable[[int, int], None] | None]:
+    """A bar of the notebook's cells for someone who watches; nothing when the output goes elsewhere."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("starting", total=None)
+
+        def watch(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total, description=f"{done} of {total} cells")
+
+        yield watch
+
+
+def _run_folder(given: str, runs_folder: Path) -> str:
+    """The folder that someone means who names a run by it, or by the notebook in it; relative to the runs folder."""
+    path = Path(given).absolute()
+    folder = path.parent if path.suffix else path
+    return str(folder.relative_to(runs_folder)) if folder.is_relative_to(runs_folder) else ""
+
+
 def _print_run(found: Run, folder: Path) -> None:
     console = Console(highlight=False)
     console.print(Text(found.outcome.value.upper(), style=f"bold {_COLOURS[found.outcome]}"))
@@ -215,7 +277,11 @@ def _print_run(found: Run, folder: Path) -> None:
             if number
         )
         console.print(Text(f"  {step.step.step}. {step.step.plural:<10} {step.status.value:<8} {numbers}"))
-    console.print(Text(f"Run {found.id}; evidence: {folder / found.folder}"))
+    reached = {step.step for step in found.steps}
+    for entity in Entity:
+        if reached and entity not in reached:
+            console.print(Text(f"  {entity.step}. {entity.plural:<10} not started"))
+    console.print(Text(f"Run {found.id}; evidence: {folder / found.folder}"), soft_wrap=True)
 
 
 def _print_findings(findings: list[dict[str, Any]]) -> None:
@@ -223,7 +289,7 @@ def _print_findings(findings: list[dict[str, Any]]) -> None:
     serious = [finding for finding in findings if finding["severity"] != "note"]
     for finding in serious:
         console.print(Text(f"\n{finding['severity'].upper()}  {_inert(finding['sentence'])}"))
-        console.print(Text(f"      {_inert(finding['remedy'])}"))
+        console.print(Padding(Text(_inert(finding["remedy"])), (0, 0, 0, 6)))
     notes = len(findings) - len(serious)
     if notes:
         console.print(Text(f"\n{notes} note{'' if notes == 1 else 's'} more in findings.json."))
@@ -243,10 +309,23 @@ def main() -> None:
     except ReconcileError as error:
         code = _complain(str(error), STOPPED)
     except TyperException as error:
-        code = _complain(error.format_message() + " See `reconcile --help`.", STOPPED)
+        said = error.format_message()
+        code = _complain(f"{said.rstrip('.')}. See `reconcile --help`.", STOPPED) if said else STOPPED
     except (KeyboardInterrupt, Abort):
         code = _complain("Interrupted.", STOPPED)
+    except Exception as error:
+        if os.environ.get(TRACEBACK_VARIABLE):
+            raise
+        code = _complain(_unexpected(error), Outcome.STEP_FAILED.exit_code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _unexpected(error: Exception) -> str:
+    """The sentence for what nobody expected. Its message is left out: it may quote an address with a password."""
+    return (
+        f"Something broke that nobody expected ({type(error).__name__}), so nothing is proven; `reconcile runs` shows "
+        f"what was done. To see where, set {TRACEBACK_VARIABLE}=1 and repeat the command."
+    )
 
 
 def _complain(sentence: str, code: int) -> int:

@@ -83,6 +83,14 @@ def find(engine: Engine, company: str | None = None, limit: int = 50) -> list[Ru
         return _runs(connection, connection.execute(query).mappings())
 
 
+def in_folder(engine: Engine, folder: str) -> Run | None:
+    """The run whose evidence is in that folder (relative to the runs folder); ``None`` when there is none."""
+    with reading(engine) as connection:
+        query = select(RunRow.__table__).where(RunRow.folder == folder)
+        found = _runs(connection, connection.execute(query).mappings())
+    return found[0] if found else None
+
+
 def record_step(engine: Engine, run_id: str, result: StepResult) -> None:
     """Remember what came of a step; a later result of the same step replaces it.
 

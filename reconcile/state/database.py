@@ -9,7 +9,6 @@ from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote
 
 from alembic import command
 from alembic.config import Config
@@ -210,8 +209,8 @@ def _explaining(url: URL) -> Iterator[None]:
         yield
     except DatabaseError as error:
         cause = " ".join(str(error.orig).split()).rstrip(".")
-        for secret in filter(None, (url.password, quote(url.password or ""))):
-            cause = cause.replace(secret, "***")
+        for secret in filter(None, (url.password, url.query.get("password"))):
+            cause = cause.replace(str(secret), "***")
         raise ConfigurationError(
             f"The state database {_shown(url)} cannot be used: {cause}. "
             "Check the address, that the database runs, and that this user may use it."

@@ -32,7 +32,6 @@ class CompanySettings:
         conflict_policy: who wins a field changed on both sides: ``{"customer.phone": "billing"}``; keys are
             ``entity.field``, ``entity.*`` or ``*``, values ``hold``, ``books`` or ``billing``. Not named is held.
         matched_policy: the same for fields that differ on records matched for the first time.
-        send_invoices_automatically: whether new invoices that come from QuickBooks are sent to their customers.
 
     Raises:
         ConfigurationError: a value that is none of these; says which and what there is.
@@ -41,18 +40,12 @@ class CompanySettings:
     bad_invoice_number: str = "stop"
     conflict_policy: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     matched_policy: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    send_invoices_automatically: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what nobody can have meant."""
         if self.bad_invoice_number not in BAD_NUMBER_CHOICES:
             raise ConfigurationError(
                 f"The setting bad_invoice_number is {_quoted(self.bad_invoice_number)}; choose stop or hold."
-            )
-        if not isinstance(self.send_invoices_automatically, bool):
-            raise ConfigurationError(
-                "The setting send_invoices_automatically is "
-                f"{_quoted(self.send_invoices_automatically)}; choose true or false."
             )
         for name in ("conflict_policy", "matched_policy"):
             _check_policy(name, getattr(self, name))
@@ -61,22 +54,22 @@ class CompanySettings:
 def changed(settings: CompanySettings, name: str, value: str) -> CompanySettings:
     """The same settings with one choice made anew, as typed by a person.
 
-    ``name`` is ``bad_invoice_number``, ``send_invoices_automatically`` (``true`` or ``false``), or a field of a policy:
-    ``conflict_policy.invoice.memo``, ``matched_policy.customer.phone``, ``conflict_policy.*``.
+    ``name`` is ``bad_invoice_number`` or a field of a policy: ``conflict_policy.invoice.memo``,
+    ``matched_policy.customer.phone``, ``conflict_policy.*``.
 
     Raises:
         ConfigurationError: there is no such setting, or it cannot have that value.
     """
     policy, _, key = name.partition(".")
-    if policy in {"conflict_policy", "matched_policy"} and key:
-        return replace(settings, **{policy: {**getattr(settings, policy), key: value}})
-    if name == "send_invoices_automatically":
-        return replace(settings, **{name: {"true": True, "false": False}.get(value, value)})
+    if policy == "conflict_policy" and key:
+        return replace(settings, conflict_policy={**settings.conflict_policy, key: value})
+    if policy == "matched_policy" and key:
+        return replace(settings, matched_policy={**settings.matched_policy, key: value})
     if name == "bad_invoice_number":
         return replace(settings, bad_invoice_number=value)
     raise ConfigurationError(
-        f"There is no setting {_quoted(name)}. There are bad_invoice_number, send_invoices_automatically, "
-        "conflict_policy.FIELD and matched_policy.FIELD, where FIELD is like customer.phone, invoice.* or *."
+        f"There is no setting {_quoted(name)}. There are bad_invoice_number, conflict_policy.FIELD "
+        "and matched_policy.FIELD, where FIELD is like customer.phone, invoice.* or *."
     )
 
 

@@ -114,6 +114,14 @@ def test_a_database_that_refuses_is_named_without_its_password(postgres_url: str
     assert CANARY not in refused(stranger)
 
 
+def test_a_password_that_is_part_of_the_answer_is_blotted_out(postgres_url: str) -> None:
+    for address in (
+        postgres_url.replace("postgres:@", f"{CANARY}:{CANARY}@", 1),
+        postgres_url.replace("postgres:@", f"{CANARY}@", 1) + f"&password={CANARY}",
+    ):
+        assert 'role "***" does not exist' in refused(address)
+
+
 def test_a_database_that_this_user_may_not_change_is_refused(fresh_postgres_url: str) -> None:
     engine = create_engine(fresh_postgres_url)
     with engine.begin() as connection:

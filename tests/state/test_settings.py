@@ -13,12 +13,11 @@ CHOSEN = CompanySettings(
     bad_invoice_number="hold",
     conflict_policy={"customer.phone": "billing", "customer.*": "hold", "*": "books"},
     matched_policy={"invoice.lines": "books"},
-    send_invoices_automatically=True,
 )
 
 
 def test_a_company_that_chose_nothing_has_the_careful_defaults(engine: Engine) -> None:
-    assert load(engine, "craigs") == CompanySettings("stop", {}, {}, send_invoices_automatically=False)
+    assert load(engine, "craigs") == CompanySettings("stop", {}, {})
 
 
 def test_settings_are_kept_per_company(engine: Engine) -> None:
@@ -35,8 +34,6 @@ def test_settings_are_kept_per_company(engine: Engine) -> None:
     [
         ("bad_invoice_number", "skip", "bad_invoice_number is 'skip'; choose stop or hold"),
         ("bad_invoice_number", None, "choose stop or hold"),
-        ("send_invoices_automatically", "NO", "send_invoices_automatically is 'NO'; choose true or false"),
-        ("send_invoices_automatically", 1, "choose true or false"),
         ("conflict_policy", ["books"], "give fields with their winners"),
         ("conflict_policy", {"customer.shoe_size": "books"}, "'customer.shoe_size', which is no field"),
         ("conflict_policy", {"invoice.total": "books"}, "'invoice.total', which is no field that can be written"),
@@ -75,10 +72,9 @@ def test_a_damaged_or_future_setting_is_never_guessed(engine: Engine, change: st
 
 
 def test_one_choice_is_made_anew_and_the_others_stay() -> None:
-    chosen = changed(changed(CHOSEN, "conflict_policy.invoice.memo", "books"), "send_invoices_automatically", "true")
+    chosen = changed(CHOSEN, "conflict_policy.invoice.memo", "books")
     assert chosen.conflict_policy["invoice.memo"] == "books"
     assert {**chosen.conflict_policy} == {**CHOSEN.conflict_policy, "invoice.memo": "books"}
-    assert chosen.send_invoices_automatically is True
     assert chosen.matched_policy == CHOSEN.matched_policy
     assert changed(chosen, "bad_invoice_number", "hold").bad_invoice_number == "hold"
 
@@ -90,7 +86,6 @@ def test_one_choice_is_made_anew_and_the_others_stay() -> None:
         ("conflict_policy", "books"),
         ("conflict_policy.invoice.total", "books"),
         ("matched_policy.customer.phone", "skip"),
-        ("send_invoices_automatically", "maybe"),
         ("bad_invoice_number", "ignore"),
     ],
 )

@@ -9,7 +9,6 @@ from reconcile.state.schema import Table
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=Table.metadata,
-    transactional_ddl=True,  # SQLite's too: database.py begins transactions itself
     render_as_batch=True,  # SQLite alters tables by copying them
 )
 context.run_migrations()

@@ -42,6 +42,7 @@ from reconcile.model.snapshot import Snapshot
 from reconcile.push.references import References
 from reconcile.push.settle import Settled, settle, unresolved_findings
 from reconcile.push.steps import Attempt, Pusher, StepReport, insist
+from reconcile.sides.billing import BillingReader
 from reconcile.sides.pull import merged, pull_census, pull_delta
 from reconcile.sides.side import Progress, Readable, Writable
 from reconcile.state import companies, cursors, lease, pending, runs, settings
@@ -322,7 +323,7 @@ class Session:
             self.billing,
             self._agreements,
             self._findings,
-            send_automatically=self.settings.send_invoices_automatically,
+            send_automatically=self._billing_sends_invoices(),
             today=self.today,
         )
         self._findings = (*self._findings, *planning.findings)
@@ -344,6 +345,11 @@ class Session:
             },
         )
         return plan
+
+    def _billing_sends_invoices(self) -> bool:
+        """Whether ReliaBills mails each invoice that this run makes there (its own setting)."""
+        billing = self._readers[Side.BILLING]
+        return isinstance(billing, BillingReader) and billing.sends_invoices()
 
     # ---------------------------------------------------------------- push
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,13 +13,13 @@ from sqlalchemy.exc import OperationalError
 
 from reconcile.errors import ConfigurationError, IncompletePullError
 from reconcile.model.entities import Entity, Side, label_column
-from reconcile.model.findings import Finding
-from reconcile.model.money import INT64_MAX
+from reconcile.model.findings import Finding, Severity
+from reconcile.model.money import INT64_MAX, show
 from reconcile.model.snapshot import Scope, Snapshot
 from reconcile.sides.billing.connection import open_engine, parse_url, transaction
 from reconcile.sides.billing.frames import Fault, Read, as_frames, labels, read_records, read_rows
 from reconcile.sides.billing.records import PARENT_COLUMN, ROW_TABLES, TABLES, AnySelect, select_records, select_rows
-from reconcile.sides.billing.tables import DELETIONS, SETTINGS
+from reconcile.sides.billing.tables import DELETIONS, INVOICES, REFUNDS, SETTINGS
 from reconcile.sides.side import CompanyIdentity, Progress, no_progress
 
 BATCH_ROWS = 25_000
@@ -145,6 +145,8 @@ class BillingReader:
             with _lenient_text(connection):
                 records, rows = _read(connection, entity, conditions, currency, progress, counted)
         frame, children, unreadable, faults = as_frames(entity, records, rows)
+        if entity is Entity.PAYMENT:
+            faults = (*faults, *_refunds(connection, frozenset(frame["id"]), currency))
         return Snapshot(
             Side.BILLING,
             entity,
@@ -219,6 +221,30 @@ def _read(
     key, parent = TABLES[entity].c.id, ROW_TABLES[entity].c[PARENT_COLUMN[entity]]
     children = [select_rows(entity).where(parent.in_(select(key).where(condition))) for condition in conditions]
     return records, read_rows(entity, _batches(connection, children, no_progress, None))
+
+
+def _refunds(connection: Connection, payments: Collection[str], currency: str) -> Iterator[Fault]:
+    """What was given back of these payments: QuickBooks is not told of it, so a person must be."""
+    statement = (
+        select(REFUNDS.c.payment_id, REFUNDS.c.amount, REFUNDS.c.refund_date, REFUNDS.c.outcome, INVOICES.c.number)
+        .join(INVOICES, INVOICES.c.id == REFUNDS.c.invoice_id)
+        .order_by(REFUNDS.c.id)
+    )
+    for row in connection.execute(statement):
+        if str(row.payment_id) not in payments:
+            continue
+        became = "opened again" if row.outcome == "reopen" else "closed"
+        yield Fault(
+            check="refund",
+            severity=Severity.NOTE,
+            record_id=str(row.payment_id),
+            unreadable=False,
+            sentence=(
+                f"was refunded in ReliaBills: {show(row.amount, currency)} of it on {row.refund_date}, for invoice "
+                f"{row.number}, which was {became}; refunds are not carried to QuickBooks"
+            ),
+            remedy="Enter the refund in QuickBooks, so that its books show the money that went back.",
+        )
 
 
 def _batches(

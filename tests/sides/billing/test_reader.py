@@ -320,3 +320,11 @@ def test_a_reader_cannot_write(url: str, opened: Remember) -> None:
     reader = opened(BillingReader(url, "craigs"))
     with reader._engine.connect() as connection, pytest.raises(Exception, match=r"read-?only"):
         connection.execute(text("UPDATE products SET name = 'x'"))
+
+
+def test_a_refund_is_told_because_quickbooks_is_not(billing: BillingReader, engine: Engine) -> None:
+    assert not [finding for finding in billing.census(Entity.PAYMENT).findings if finding.check == "refund"]
+    day.refund(engine, "1001", "20", on=date(2026, 11, 22), reopen=True)
+    (found,) = [finding for finding in billing.census(Entity.PAYMENT).findings if finding.check == "refund"]
+    assert "20.00 of it on 2026-11-22, for invoice 1001, which was opened again" in found.sentence
+    assert found.severity is Severity.NOTE

@@ -21,7 +21,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from reconcile.config import CONFIG_VARIABLE, Config
 from reconcile.errors import ReconcileError
-from reconcile.evidence import RunFolder, make_folder
+from reconcile.evidence import CENTRAL, RunFolder, make_folder
 from reconcile.filing import file_run
 from reconcile.model.runs import Mode, Outcome, Run
 from reconcile.runner.kernels import engine_options
@@ -48,7 +48,7 @@ class Request:
         mode: census or delta.
         apply: whether writing is allowed.
         slot: ``22:30``, ``01:30`` or empty.
-        slot_date: local date of the slot.
+        slot_date: local date of the slot; the schedule's present date when left out.
         plan: path of a saved plan to enforce, or empty.
         kind: ``night``, ``manual`` or ``dry``; names the folder.
         cell_seconds: time-out of a single cell.
@@ -144,7 +144,7 @@ def _new_run(config: Config, request: Request, run_id: str, folder: RunFolder, s
         mode=request.mode,
         apply=request.apply,
         slot=request.slot,
-        slot_date=request.slot_date,
+        slot_date=request.slot_date or (started_at.astimezone(CENTRAL).date() if request.slot else None),
         parameters=request.parameters(),
         started_at=started_at,
         ended_at=None,

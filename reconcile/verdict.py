@@ -8,7 +8,6 @@ from enum import StrEnum
 from reconcile.model.entities import Entity
 from reconcile.model.runs import Outcome, Run, StepStatus
 
-
 FAILURE = "failure"
 """Key among a run's counts under which the session records why a step failed, in full."""
 

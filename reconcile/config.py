@@ -13,14 +13,14 @@ The file is ``reconcile.toml`` in the working folder, or what the environment va
     [companies.craigs.books]
     base_url = "https://quickbooks.api.intuit.com"
     discovery_url = "https://developer.intuit.com/.well-known/openid_configuration/"
-    realm_id = "9130347596842384"
+    realm_id = "9130347596842384"  # may be left out: then the one that `reconcile connect` was allowed into
     income_account = "Sales of Product Income"
 
     [companies.craigs.billing]
     url = {env = "CRAIGS_BILLING_URL"}
 
 No secret stands in it: passwords in database URLs come by ``{env = "NAME"}``, QuickBooks credentials are stored
-encrypted in the state database (``reconcile credentials``).
+encrypted in the state database (``reconcile connect``).
 """
 
 from __future__ import annotations
@@ -42,7 +42,13 @@ _COMPANY_KEY = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 @dataclass(frozen=True, slots=True)
 class BooksSettings:
-    """How to reach a company's QuickBooks; ``income_account`` names the account of products made there by the sync."""
+    """How to reach a company's QuickBooks.
+
+    Attributes:
+        base_url, discovery_url: where the API and Intuit's authorization are.
+        realm_id: the only company that may be connected; empty when the consent decides.
+        income_account: name of the account of products made there by the sync.
+    """
 
     base_url: str
     discovery_url: str
@@ -108,8 +114,10 @@ def load_config(path: Path | None = None) -> Config:
             f"There is no configuration file at {chosen}. Start in the folder that has {DEFAULT_FILE}, set "
             f"{CONFIG_VARIABLE} to its path, or run `reconcile demo` to see everything work on a sample company."
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"The configuration file {chosen} could not be read: {error}.") from error
+    except OSError as error:
+        raise ConfigurationError(f"The configuration file {chosen} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"The configuration file {chosen} is not UTF-8 text; save it as UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"The configuration file {chosen} is not valid TOML: {error}.") from error
     return _Reader(chosen.absolute()).config(content)
@@ -148,7 +156,7 @@ class _Reader:
             books=BooksSettings(
                 base_url=self._text(books, "base_url", f"{where}.books").rstrip("/"),
                 discovery_url=self._text(books, "discovery_url", f"{where}.books"),
-                realm_id=self._text(books, "realm_id", f"{where}.books"),
+                realm_id=self._text(books, "realm_id", f"{where}.books") if "realm_id" in books else "",
                 income_account=self._text(books, "income_account", f"{where}.books", default="Sales of Product Income"),
             ),
             billing=BillingSettings(url=self._database_url(billing, "url", f"{where}.billing")),

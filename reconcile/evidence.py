@@ -9,7 +9,8 @@ import hashlib
 import html
 import json
 import os
-from collections.abc import Collection, Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from zoneinfo import ZoneInfo
 from reconcile.errors import ConfigurationError
 
 CENTRAL = ZoneInfo("America/Chicago")
+_SHORTEST_SECRET = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +113,24 @@ def manifest(folder: RunFolder) -> dict[str, str]:
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """The text without these secrets, also where they stand escaped for JSON, Python, a URL or HTML."""
-    for secret in filter(None, secrets):
-        quoted = (json.dumps(secret)[1:-1], secret.replace("'", "\\'"), quote(secret, safe=""), html.escape(secret))
-        for spelling in {secret, *quoted}:
-            text = text.replace(spelling, "[redacted]")
-    return text
+    """The text without these secrets, also where they stand escaped for JSON, Python, a URL or HTML.
+
+    What is shorter than four characters stays: it would be found inside the words of every sentence.
+    """
+    spellings = {spelling for secret in secrets if len(secret) >= _SHORTEST_SECRET for spelling in _spellings(secret)}
+    if not spellings:
+        return text
+    longest_first = sorted(spellings, key=len, reverse=True)
+    return re.sub("|".join(map(re.escape, longest_first)), "[redacted]", text)
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    yield secret
+    yield json.dumps(secret)[1:-1]
+    yield json.dumps(secret, ensure_ascii=False)[1:-1]
+    yield secret.replace("'", "\\'")
+    yield quote(secret, safe="")
+    yield html.escape(secret)
 
 
 def redacted(value: Any, secrets: Collection[str], untouched: Collection[str] = ()) -> Any:

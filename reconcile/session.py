@@ -673,7 +673,11 @@ def _interactive_run(config: Config, engine: Engine, company: str, mode: Mode, *
 def _saved_plan(path: str, company: str) -> Plan:
     try:
         plan = Plan.from_json(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ConfigurationError(
+            f"The plan {path} cannot be read: {error.strerror}. Give the path of a plan."
+        ) from error
+    except ValueError as error:
         raise ConfigurationError(f"The plan {path} cannot be enforced: {error}.") from error
     if plan.company != company:
         raise ConfigurationError(f"The plan {path} was made for {plan.company!r}, not for {company!r}.")

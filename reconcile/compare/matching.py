@@ -441,5 +441,5 @@ def _repeated(keys: pd.Series[str]) -> pd.Series[str]:
 
 def _several(ids: Sequence[str] | pd.Index[str]) -> str:
     most = 5
-    shown = ", ".join(list(ids)[:most])
+    shown = ", ".join(sorted(ids, key=lambda text: (len(text), text))[:most])
     return f"{shown} and {len(ids) - most} more" if len(ids) > most else shown

@@ -13,7 +13,7 @@ from reconcile.compare.canonical import exact
 from reconcile.compare.cells import Cells, Paired
 from reconcile.compare.expressible import remedy_in_books, why_not_in_books
 from reconcile.compare.policy import MONEY_FIELDS, written_fields
-from reconcile.compare.rules import BUNDLE, FIXED, INEXPRESSIBLE, MERGE, PAID_VOID, UNVOID, WAITS
+from reconcile.compare.rules import BUNDLE, FIXED, INEXPRESSIBLE, MERGE, OVERPAID, PAID_VOID, UNVOID, WAITS
 from reconcile.model.changes import Verdict
 from reconcile.model.entities import Entity, Field, Side
 from reconcile.model.rows import rows_from_text
@@ -37,6 +37,7 @@ class Obstacles:
         if self.entity in MONEY_FIELDS:
             self._void_cannot_be_undone()
             self._void_with_payments()
+            self._paid_beyond()
             self._bundles()
             self._money_together()
             self._not_in_books()
@@ -84,6 +85,33 @@ class Obstacles:
                 f"in {side.other.product}, but payments are applied to it in {side.product}",
                 f"Void, refund or move its payments in {side.product}; the next run then voids the invoice there.",
             )
+
+    def _paid_beyond(self) -> None:
+        """An invoice is not lowered below what is paid on it: both systems refuse that, and would again every night."""
+        if self.entity is not Entity.INVOICE:
+            return
+        rows = self.cells.frame["row"].to_numpy(dtype=np.intp)
+        for side in Side:
+            there, here = self.paired.frames[side.other], self.paired.frames[side]
+            paid = here["total"].fillna(0) - here["balance"].fillna(0)
+            beyond = (paid > there["total"].fillna(0)) & (here["state"] != "closed") & ~self._only_rounded(there, here)
+            self.cells.hold(
+                self.cells.to(side, *self.money - {"void"}) & beyond.to_numpy(dtype=bool)[rows],
+                OVERPAID,
+                f"changed in {side.other.product}, but more is paid on the invoice in {side.product} than it would "
+                "come to",
+                f"Take the excess off its payments in {side.product} first (a payment may stay unapplied in part); the "
+                "next run then carries the invoice.",
+            )
+
+    def _only_rounded(self, one: pd.DataFrame, other: pd.DataFrame) -> pd.Series[bool]:
+        """Invoices whose totals can differ by the rounding of tax alone: each side would come to its own again."""
+        same = (one["subtotal"] == other["subtotal"]) & (
+            one["tax_rate_id"].fillna("") == other["tax_rate_id"].fillna("")
+        )
+        same &= one["discount"].fillna(0) == other["discount"].fillna(0)
+        gap = (one["tax"].fillna(0) - other["tax"].fillna(0)).abs()
+        return (same & (gap <= one["lines"].str.count(r"\],?") - 1)).fillna(value=False).astype(bool)
 
     def _bundles(self) -> None:
         if self.entity is not Entity.INVOICE:

@@ -20,6 +20,7 @@ FIXED = "cannot_be_changed_there"
 BUNDLE = "lines_of_a_bundle"
 UNVOID = "void_cannot_be_undone"
 PAID_VOID = "void_with_payments"
+OVERPAID = "paid_beyond_its_total"
 MERGE = "merge_breaks_the_money"
 INEXPRESSIBLE = "not_expressible_in_quickbooks"
 TOTALS = "totals_differ"
@@ -39,5 +40,5 @@ CHANGED_IN = {Side.BOOKS: Verdict.CHANGED_IN_BOOKS, Side.BILLING: Verdict.CHANGE
 GONE_FROM = {Side.BOOKS: Verdict.GONE_FROM_BOOKS, Side.BILLING: Verdict.GONE_FROM_BILLING}
 NEW_IN = {Side.BOOKS: Verdict.NEW_IN_BOOKS, Side.BILLING: Verdict.NEW_IN_BILLING}
 
-DISPUTES = frozenset({CONFLICT, DIFFERENT, FIXED, BUNDLE, UNVOID, PAID_VOID, MERGE, INEXPRESSIBLE, TOTALS})
+DISPUTES = frozenset({CONFLICT, DIFFERENT, FIXED, BUNDLE, UNVOID, PAID_VOID, OVERPAID, MERGE, INEXPRESSIBLE, TOTALS})
 """Rules about single fields: they keep those fields waiting, and others only where the field decides what they mean."""

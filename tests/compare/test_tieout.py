@@ -1,0 +1,161 @@
+"""The tie-out: totals to the cent, every record behind a difference, and green only when all of it is explained."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from reconcile.compare.tieout import NOT_COMPARABLE, TieOut, control_totals, receivables_by_age
+from reconcile.model.entities import Entity, Side
+from reconcile.model.findings import Finding, Severity
+
+if TYPE_CHECKING:
+    from conftest import Trade
+
+
+def tied(trade: Trade, *findings: Finding) -> TieOut:
+    comparisons = trade.compare()
+    planned = trade.plan(*findings)
+    told = [finding for comparison in comparisons.values() for finding in comparison.findings]
+    pairs = {entity: comparison.pairs for entity, comparison in comparisons.items()}
+    return control_totals(
+        trade.books.snapshots(), trade.billing.snapshots(), pairs, [*told, *findings, *planned.findings]
+    )
+
+
+def total(result: TieOut, measure: str) -> dict[str, Any]:
+    (row,) = result.totals[result.totals["measure"] == measure].to_dict("records")
+    return {str(name): value for name, value in row.items()}
+
+
+@pytest.fixture
+def garden(trade: Trade) -> Trade:
+    trade.both_have("customer", "q1", "r1", "Amy")
+    trade.both_have("tax_rate", "q3", "r3", "California")
+    trade.both_have("invoice", "q5", "r5", "100", "q1", 1000, tax_rate_id="q3", tax=80, balance=680)
+    trade.both_have("payment", "q7", "r7", "q1", 400, {"q5": 400}, method="check", unapplied=0)
+    return trade
+
+
+def test_equal_sides_tie_out(garden: Trade) -> None:
+    result = tied(garden)
+    assert result.green
+    assert result.items.empty
+    assert total(result, "receivables")["books"] == 680
+    assert total(result, "invoices billed")["billing"] == 1080
+    assert total(result, "tax: California")["books"] == 80
+    assert total(result, "payments received")["books"] == 400
+    assert total(result, "payments by check")["billing"] == 400
+    assert total(result, "number of invoices")["books"] == 1
+    assert "same to the cent" in result.sentence
+
+
+def test_nothing_at_all_shows_every_measure_at_zero(trade: Trade) -> None:
+    result = tied(trade)
+    assert result.green
+    assert {"receivables", "tax", "payments received", "credits", "number of payments"} <= set(result.totals["measure"])
+
+
+def test_a_balance_that_differs_without_a_reason_is_not_green(garden: Trade) -> None:
+    garden.billing.change(Entity.INVOICE, "r5", balance=681)
+    result = tied(garden)
+    assert not result.green
+    assert total(result, "receivables")["unexplained"] == -1
+    (item,) = result.items.to_dict("records")
+    assert (item["books_id"], item["billing_id"], item["label"], item["customer"]) == ("q5", "r5", "100", "Amy")
+    assert item["amount"] == -1
+    assert "no finding says why" in item["cause"]
+    assert "do not tie out: receivables" in result.sentence
+
+
+def test_two_unexplained_differences_that_cancel_out_are_not_green(garden: Trade) -> None:
+    garden.both_have("invoice", "q6", "r6", "101", "q1", 500)
+    garden.billing.change(Entity.INVOICE, "r5", balance=690)
+    garden.billing.change(Entity.INVOICE, "r6", balance=490)
+    result = tied(garden)
+    assert total(result, "receivables")["difference"] == 0
+    assert not result.green
+
+
+def test_a_held_invoice_and_its_waiting_payment_are_explained_by_name(garden: Trade) -> None:
+    garden.books.invoice("q6", "1O1", "q1", 500, balance=0, state="paid")
+    garden.books.payment("q8", "q1", 500, {"q6": 500}, method="card")
+    bad = Finding(
+        "digits", Severity.STOP, Entity.INVOICE, Side.BOOKS, "q6", "1O1", 500, "USD", "Number 1O1 has a letter.", ""
+    )
+    result = tied(garden, bad)
+    assert result.green
+    assert total(result, "invoices billed") | {"explained": 500, "unexplained": 0} == total(result, "invoices billed")
+    causes = dict(zip(result.items["measure"], result.items["cause"], strict=True))
+    assert causes["invoices billed"] == "Number 1O1 has a letter."
+    assert "waits for invoice 1O1" in causes["payments received"]
+
+
+def test_a_balance_open_because_its_payment_waits_is_explained_to_the_cent(garden: Trade) -> None:
+    garden.books.payment("q8", "q1", 300, {"q5": 300}, method="check")
+    garden.books.change(Entity.INVOICE, "q5", balance=380)
+    bad = Finding(
+        "date", Severity.HOLD, Entity.PAYMENT, Side.BOOKS, "q8", "", 300, "USD", "The date is impossible.", ""
+    )
+    result = tied(garden, bad)
+    assert result.green
+    (item,) = result.items[result.items["measure"] == "receivables"].to_dict("records")
+    assert (item["amount"], item["cause"]) == (-300, "The date is impossible.")
+    garden.books.change(Entity.INVOICE, "q5", balance=379)
+    assert not tied(garden, bad).green
+
+
+def test_rounding_of_tax_is_named(garden: Trade) -> None:
+    garden.billing.change(Entity.INVOICE, "r5", tax=81, total=1081, balance=681)
+    result = tied(garden)
+    assert result.green
+    assert set(result.items["measure"]) == {"tax", "tax: California", "invoices billed", "receivables"}
+    assert all("rounds in its own way" in cause for cause in result.items["cause"])
+
+
+def test_void_documents_count_nothing(garden: Trade) -> None:
+    garden.books.invoice("q6", "101", "q1", 500, void=True)
+    garden.billing.payment("r9", "r1", 77, void=True)
+    result = tied(garden)
+    assert result.green
+    assert result.items.empty
+
+
+def test_methods_that_differ_are_a_measure_of_their_own(garden: Trade) -> None:
+    garden.billing.change(Entity.PAYMENT, "r7", method="cash")
+    result = tied(garden)
+    assert result.green
+    assert total(result, f"payments by {NOT_COMPARABLE}")["difference"] == 0
+
+
+def test_currencies_are_never_added_up(garden: Trade) -> None:
+    garden.both_have("invoice", "q6", "r6", "101", "q1", 500, currency="JPY")
+    result = tied(garden)
+    receivables = result.totals[result.totals["measure"] == "receivables"]
+    assert dict(zip(receivables["currency"], receivables["books"], strict=True)) == {"USD": 680, "JPY": 500}
+
+
+def test_receivables_by_age(trade: Trade) -> None:
+    trade.books.customer("q1", "Amy")
+    due = ["2026-04-20", "2026-04-19", "2026-03-21", "2026-03-20", "2026-01-01", "0000-00-00"]
+    for n, day in enumerate(due):
+        trade.books.invoice(f"q{n}", str(n), "q1", 10**n, due_date=day, invoice_date=day)
+    trade.books.invoice("q8", "8", "q1", 7, void=True)
+    trade.books.invoice("q9", "9", "q1", 7, balance=0)
+    ages = receivables_by_age(trade.books.snapshot(Entity.INVOICE), date(2026, 4, 20))
+    assert dict(zip(ages["bucket"], ages["amount"], strict=True)) == {
+        "current": 1,
+        "1-30 days": 110,
+        "31-60 days": 1000,
+        "61-90 days": 0,
+        "over 90 days": 10_000,
+        "without a date": 100_000,
+    }
+    assert ages["invoices"].tolist() == [1, 2, 1, 0, 1, 1]
+
+
+def test_receivables_of_nobody_have_all_ages(trade: Trade) -> None:
+    ages = receivables_by_age(trade.books.snapshot(Entity.INVOICE), date(2026, 4, 20))
+    assert ages["amount"].tolist() == [0, 0, 0, 0, 0]

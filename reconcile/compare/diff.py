@@ -9,7 +9,7 @@ single cells exist only for records that are not quiet.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ from reconcile.compare.rules import (
     UNREADABLE,
     WAITS,
 )
-from reconcile.compare.truth import Flags, Verdicts, alike, truth
+from reconcile.compare.truth import Verdicts, alike, truth
 from reconcile.model.changes import CHANGE_COLUMNS, DIFFERENCE_COLUMNS, Agreement, Comparison, Decision, Verdict
 from reconcile.model.entities import Entity, Side, field, label_column
 from reconcile.model.findings import Finding, Severity
@@ -106,17 +106,18 @@ class _Comparer:
         books, billing = ((snapshots[side], self.frames[side]) for side in Side)
         self.matching = matching or match_frames(self.entity, books, billing, agreement, references)
         self.references = references.including(self.entity, self.matching.pairs, books[0], billing[0])
-        self.base, self.settled = remembered(agreement, references)
+        self.status = {side: self._status(side) for side in Side}
+        self.concerned = np.any([status != "unread" for status in self.status.values()], axis=0)
+        self.base, self.settled = self._remembered(agreement, references)
         self.words = {side: described(self.entity, frame, self.references) for side, frame in self.frames.items()}
         self.findings: list[Finding] = list(self.matching.findings)
         self.changes: list[pd.DataFrame] = []
         self.differences: list[pd.DataFrame] = []
 
     def comparison(self) -> Comparison:
-        status = {side: self._status(side) for side in Side}
-        both = (status[Side.BOOKS] == "read") & (status[Side.BILLING] == "read")
+        both = np.all([status == "read" for status in self.status.values()], axis=0)
         quiet = self._compare_pairs(np.flatnonzero(both))
-        self._gone(status, ~both)
+        self._gone(np.flatnonzero(self.concerned & ~both))
         for side in Side:
             self._new(side)
         return Comparison(
@@ -127,6 +128,15 @@ class _Comparer:
             quiet=quiet,
             findings=tuple(self.findings),
         )
+
+    def _remembered(self, agreement: Agreement, references: References) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The bases of the pairs of which something was read, by the position of the pair; links are the first of them.
+
+        A delta reads a few records; what is remembered of all the others is not even parsed.
+        """
+        links = np.flatnonzero(self.concerned[: len(agreement.frame)])
+        values, settled = remembered(replace(agreement, frame=agreement.frame.take(links)), references)
+        return values.set_axis(links), settled.set_axis(links)
 
     # Pairs that both sides hold
 
@@ -308,11 +318,12 @@ class _Comparer:
             default=np.array(otherwise, dtype=object),
         )
 
-    def _gone(self, status: Mapping[Side, NDArray[np.object_]], rows: Flags) -> None:
+    def _gone(self, rows: NDArray[np.intp]) -> None:
         stories = []
-        for position in np.flatnonzero(rows):
+        for position in rows:
             pair = self.matching.pairs.iloc[position]
-            story = self._story_of_gone(int(position), {side: status[side][position] for side in Side})
+            status = {side: str(own[position]) for side, own in self.status.items()}
+            story = self._story_of_gone(int(position), status)
             if story is None:
                 continue
             known = self._known_of(int(position))
@@ -391,7 +402,7 @@ class _Comparer:
 
     def _edited(self, position: int, record: pd.DataFrame) -> bool:
         """Whether the record that is left differs from what was agreed."""
-        base, settled = self.base.iloc[[position]], self.settled.iloc[position]
+        base, settled = self.base.loc[[position]], self.settled.loc[position]
         return any(
             bool(settled[of.name]) and not alike(record[of.name], base[of.name])[0]
             for of in written_fields(self.entity)
@@ -415,7 +426,7 @@ class _Comparer:
         for side in Side:
             if pair[f"{side}_id"] in self.words[side].index:
                 return self._about(side, pair[f"{side}_id"])
-        label = self.base[label_column(self.entity)].iloc[position] if position < len(self.base) else None
+        label = self.base[label_column(self.entity)].get(position)
         return {
             "label": label if _text(label) else pair["books_id"],
             "customer": None,

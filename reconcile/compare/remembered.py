@@ -41,14 +41,14 @@ def remembered(agreement: Agreement, references: References) -> tuple[pd.DataFra
         ReconcileError: what was remembered cannot be read.
     """
     fields = written_fields(agreement.entity)
-    texts = agreement.frame["fields"]
+    texts = agreement.frame["fields"].reset_index(drop=True)
     values = _parsed(agreement.entity, texts.fillna("{}"))
     for of in fields:
         if of.kind is Kind.REF:
             values[of.name] = references.current(cast("Entity", of.to), values[of.name])
         elif of.kind is Kind.ROWS:
             values[of.name] = references.current_rows(agreement.entity, values[of.name].fillna(NO_ROWS))
-    disputed = "," + agreement.frame["unsettled"].fillna("") + ","
+    disputed = "," + agreement.frame["unsettled"].reset_index(drop=True).fillna("") + ","
     known = texts.notna()
     settled = {of.name: known & ~disputed.str.contains(f",{of.name},", regex=False) for of in fields}
     return values, pd.DataFrame(settled, index=values.index).astype(bool)

@@ -25,6 +25,7 @@ from reconcile.compare.policy import MONEY_FIELDS, Policy, result_fields, writte
 from reconcile.compare.remembered import remembered
 from reconcile.compare.rules import (
     ABSENT,
+    CLOSED,
     GONE,
     GONE_FROM,
     INEXPRESSIBLE,
@@ -40,6 +41,7 @@ from reconcile.compare.truth import Verdicts, alike, truth
 from reconcile.model.changes import CHANGE_COLUMNS, DIFFERENCE_COLUMNS, Agreement, Comparison, Decision, Verdict
 from reconcile.model.entities import Entity, Side, field, label_column
 from reconcile.model.findings import Finding, Severity
+from reconcile.model.money import show
 from reconcile.model.snapshot import Scope, Snapshot, Snapshots, conform
 
 
@@ -147,6 +149,7 @@ class _Comparer:
         cells = Cells.of(paired, verdicts, self.policy)
         Obstacles(paired, cells).check()
         self._compare_results(paired, verdicts, cells)
+        self._note_closed(paired)
         changed = np.unique(np.r_[cells.frame["row"].to_numpy(dtype=np.intp), np.flatnonzero(~paired.linked)])
         if len(changed):
             summary = self._summary(paired, cells, changed)
@@ -225,6 +228,26 @@ class _Comparer:
                 TOTALS,
                 "differs although lines, discounts and tax rate are the same",
                 "Open the invoice on both sides, see which one is worked out wrongly, and correct its lines there.",
+            )
+
+    def _note_closed(self, paired: Paired) -> None:
+        """An invoice that ReliaBills closed without full payment stays open in QuickBooks until it is written off."""
+        if self.entity is not Entity.INVOICE:
+            return
+        books, billing = paired.frames[Side.BOOKS], paired.frames[Side.BILLING]
+        left = books["balance"].fillna(0) - billing["balance"].fillna(0)
+        closed = (billing["state"] == "closed") & (left != 0) & is_live(books)
+        for row in np.flatnonzero(closed.to_numpy(dtype=bool)):
+            books_id, amount = paired.ids[Side.BOOKS].iloc[row], int(left.iloc[row])
+            currency = _text(books["currency"].iloc[row])
+            self._find(
+                CLOSED,
+                Severity.NOTE,
+                None,
+                books_id,
+                self._about(Side.BOOKS, books_id) | {"amount": amount},
+                f"was closed in ReliaBills without full payment, but {show(amount, currency)} is open in QuickBooks",
+                "Write the rest off in QuickBooks (a credit memo), or open the invoice again in ReliaBills.",
             )
 
     def _note_rounding(self, paired: Paired, row: int, gap: int) -> None:

@@ -27,6 +27,8 @@ TOTALS = "totals_differ"
 ROUNDING = "tax_rounding"
 WAITS = "waits_with_its_record"
 
+CLOSED = "closed_without_full_payment"
+
 # Whole records
 GONE = "gone_from_one_side"
 ABSENT = "absent_without_a_trace"
@@ -34,6 +36,9 @@ UNREADABLE = "could_not_be_read"
 UNREAD = "counterpart_not_read"
 NOT_CARRIED = "not_carried"
 DEPENDS = "waits_for_another_record"
+
+REFUND = "refund"
+"""Not ours: the billing side notes each refund under this name, on the payment, with the amount."""
 
 TO = {Side.BOOKS: Decision.TO_BOOKS, Side.BILLING: Decision.TO_BILLING}
 CHANGED_IN = {Side.BOOKS: Verdict.CHANGED_IN_BOOKS, Side.BILLING: Verdict.CHANGED_IN_BILLING}

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from reconcile.compare.canonical import References, among, described, is_live
-from reconcile.compare.rules import DEPENDS, ENDED, NOT_CARRIED, ROUNDING, UNREAD
+from reconcile.compare.rules import CLOSED, DEPENDS, ENDED, NOT_CARRIED, REFUND, ROUNDING, UNREAD
 from reconcile.model.entities import Entity, Side
 from reconcile.model.findings import Finding, Severity
 from reconcile.model.snapshot import Snapshot, Snapshots
@@ -49,7 +49,7 @@ NO_DATE = "without a date"
 RECEIVABLES, BILLED, TAX = "receivables", "invoices billed", "tax"
 RECEIVED, CREDITS = "payments received", "credits"
 NOT_COMPARABLE = "methods that differ or are not named"
-_TELLING_NOTES = frozenset({DEPENDS, ENDED, NOT_CARRIED, ROUNDING, UNREAD})
+_TELLING_NOTES = frozenset({CLOSED, DEPENDS, ENDED, NOT_CARRIED, ROUNDING, UNREAD})
 _DAYS = (0, 30, 60, 90)
 
 
@@ -209,8 +209,8 @@ def _itemised(
         amount = own["books"] - own["billing"]
         cause = own["key"].map(told).astype("str")
         if entity is Entity.INVOICE:
-            paid = _explained_by_payments(own, amount, sides, references, findings)
-            cause = cause.where(cause.notna(), paid)
+            for explain in (_explained_by_payments, _explained_by_refunds):
+                cause = cause.where(cause.notna(), explain(own, amount, sides, references, findings))
         explained = cause.notna()
         plain = pd.Series("differs between the sides, and no finding says why", index=own.index, dtype="str")
         for side in Side:
@@ -297,6 +297,32 @@ def _explained_by_payments(
     sentences = gap.assign(told=gap["payment"].map(told)).groupby("invoice")["told"].agg(" ".join)
     exact = (own["measure"] == RECEIVABLES) & (expected == amount) & (expected != 0)
     return own["key"].map(sentences).astype("str").where(exact)
+
+
+def _explained_by_refunds(
+    own: pd.DataFrame,
+    amount: pd.Series[Any],
+    sides: Mapping[Side, Snapshots],
+    references: References,
+    findings: list[Finding],
+) -> pd.Series[str]:
+    """Why an invoice is open in ReliaBills only: money was given back there, exactly as much as is open again."""
+    refunds = [f for f in findings if f.entity is Entity.PAYMENT and f.check == REFUND and f.amount]
+    told = pd.DataFrame(
+        {
+            "parent_id": pd.Series([refund.record_id for refund in refunds], dtype="str"),
+            "amount": pd.Series([refund.amount for refund in refunds], dtype="int64"),
+            "told": pd.Series([refund.sentence for refund in refunds], dtype="str"),
+        }
+    )
+    rows = sides[Side.BILLING][Entity.PAYMENT].rows
+    paid = rows[["parent_id", "invoice_id"]].drop_duplicates().merge(told, on="parent_id")
+    paid["invoice"] = references.keys(Side.BILLING, Entity.INVOICE, paid["invoice_id"])
+    together = paid.groupby("invoice").agg(amount=("amount", "sum"), told=("told", " ".join)).reset_index()
+    known = pd.concat([paid[["invoice", "amount", "told"]], together]).drop_duplicates(["invoice", "amount"])
+    gaps = pd.DataFrame({"invoice": own["key"].array, "amount": (-amount).astype("int64").array})
+    sentences = gaps.merge(known, on=["invoice", "amount"], how="left")["told"].set_axis(own.index)
+    return sentences.astype("str").where(own["measure"] == RECEIVABLES)
 
 
 def receivables_by_age(snapshot: Snapshot, today: date) -> pd.DataFrame:

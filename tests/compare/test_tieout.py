@@ -107,6 +107,25 @@ def test_a_balance_open_because_its_payment_waits_is_explained_to_the_cent(garde
     assert not tied(garden, bad).green
 
 
+def test_an_invoice_opened_again_by_a_refund_is_explained_by_it(garden: Trade) -> None:
+    garden.billing.change(Entity.INVOICE, "r5", balance=780)
+    refund = Finding(
+        "refund", Severity.NOTE, Entity.PAYMENT, Side.BILLING, "r7", "", 100, "USD", "1.00 was given back.", "Enter it."
+    )
+    result = tied(garden, refund)
+    assert result.green
+    assert result.items["cause"].tolist() == ["1.00 was given back."]
+    garden.billing.change(Entity.INVOICE, "r5", balance=781)
+    assert not tied(garden, refund).green
+
+
+def test_an_invoice_closed_in_reliabills_is_noted_until_it_is_written_off(garden: Trade) -> None:
+    garden.billing.change(Entity.INVOICE, "r5", balance=0, state="closed")
+    result = tied(garden)
+    assert result.green
+    assert "closed in ReliaBills without full payment, but 6.80 is open in QuickBooks" in result.items["cause"].iloc[0]
+
+
 def test_rounding_of_tax_is_named(garden: Trade) -> None:
     garden.billing.change(Entity.INVOICE, "r5", tax=81, total=1081, balance=681)
     result = tied(garden)

@@ -22,12 +22,10 @@ from reconcile.sides.billing.lists import (
     create_tax_rate,
 )
 from reconcile.sides.billing.payments import change_payment, create_payment, void_payment
-from reconcile.sides.billing.records import TABLES
 from reconcile.sides.billing.storing import (
     RefusalError,
     claimed,
     given,
-    store,
 )
 from reconcile.sides.side import Write
 
@@ -60,6 +58,10 @@ def change(connection: Connection, write: Write) -> int:
     fields = given(write, connection)
     if fields.pop("void", None):
         return _void(connection, write.entity, record)
+    return _change(connection, write.entity, record, fields)
+
+
+def _change(connection: Connection, entity: Entity, record: Mapping[str, Any], fields: Mapping[str, Any]) -> int:
     changers: dict[Entity, Callable[[Connection, Mapping[str, Any], Mapping[str, Any]], None]] = {
         Entity.CUSTOMER: change_customer,
         Entity.PRODUCT: change_product,
@@ -67,7 +69,7 @@ def change(connection: Connection, write: Write) -> int:
         Entity.INVOICE: change_invoice,
         Entity.PAYMENT: change_payment,
     }
-    changers[write.entity](connection, record, fields)
+    changers[entity](connection, record, fields)
     return int(record["id"])
 
 
@@ -82,7 +84,7 @@ def void(connection: Connection, write: Write) -> int:
 
 
 def deactivate(connection: Connection, write: Write) -> int:
-    """Make a customer, product or tax rate inactive; its id.
+    """Make a customer, product or tax rate inactive, with whatever else of it changes; its id.
 
     Raises:
         RefusalError: invoices and payments have no such state, or there is no such record.
@@ -91,8 +93,7 @@ def deactivate(connection: Connection, write: Write) -> int:
     record = claimed(connection, write)
     if write.entity in ROWS_COLUMN:
         raise RefusalError("not_deactivatable", f"ReliaBills has no inactive {write.entity.plural}; it can be voided.")
-    store(connection, TABLES[write.entity], record["id"], {"active": False})
-    return int(record["id"])
+    return _change(connection, write.entity, record, {**given(write, connection), "active": False})
 
 
 def _void(connection: Connection, entity: Entity, record: Mapping[str, Any]) -> int:

@@ -347,10 +347,12 @@ def _tax(whole: Fields, current: Fields | None, lines: Sequence[Fields] | None, 
         ((line.get("SalesItemLineDetail") or {}).get("TaxCodeRef") or {}).get("value") == "TAX" for line in said
     )
     # a tax without a code was found by QuickBooks itself, which will find it again
-    if not taxable or untaxed is Untaxed.PLAIN or (tax.get("TotalTax") and not tax.get("TxnTaxCodeRef")):
+    if not taxable or (tax.get("TotalTax") and not tax.get("TxnTaxCodeRef")):
         return {}
-    if untaxed is Untaxed.ZERO:
-        return {"TxnTaxDetail": {"TotalTax": Decimal(0)}}
+    if untaxed is Untaxed.PLAIN and not tax.get("TxnTaxCodeRef"):
+        return {}
+    if untaxed is not Untaxed.IMPOSSIBLE:
+        return {"TxnTaxDetail": {"TotalTax": Decimal(0)}}  # what is not sent stays: a code has to be replaced
     raise CannotWriteError(
         "The invoice has taxable lines but no tax rate; QuickBooks would charge the company's default rate. Choose a "
         "tax rate for the invoice, or mark its lines as not taxable."

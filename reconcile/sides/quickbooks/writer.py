@@ -146,7 +146,8 @@ class QuickBooksWriter(QuickBooksReader):
         """
         if write.entity is Entity.TAX_RATE:
             return self._tax_rate(write)
-        if write.fields.get("void") or (write.action is Action.UPDATE and "void" in write.fields):
+        revived = write.action is Action.UPDATE and "void" in write.fields
+        if write.action is not Action.VOID and (write.fields.get("void") or revived):
             raise CannotWriteError(
                 f"A void {write.entity.singular} is neither made nor revived in QuickBooks from here; void it, or make "
                 "a new one."
@@ -230,7 +231,8 @@ class QuickBooksWriter(QuickBooksReader):
     def _deactivate(self, write: Write, name: str) -> _Request:
         if write.entity not in _LISTED:
             raise CannotWriteError(f"In QuickBooks {write.entity.plural} cannot be made inactive. Do it there by hand.")
-        return _Request(name, {**bodies.head(*_target(write)), "Active": False})
+        changed = self._update(write, name)  # it may have been changed and made inactive on the same day
+        return _Request(name, {**changed.body, "Active": False})
 
     def _post(self, request: _Request, request_id: str) -> _Answered:
         """Send one request; while another writer holds the lists of names, a few times."""
@@ -327,19 +329,13 @@ class QuickBooksWriter(QuickBooksReader):
     def _income_account_ref(self) -> str:
         if self._income_account_id is None:
             name = self._income_account
-            content = self._session.query(query.select("Account", query.equals("FullyQualifiedName", name)))
-            found = [
-                account
-                for account in content.get("QueryResponse", {}).get("Account", [])
-                if account.get("Classification") == "Revenue"
-                or account.get("AccountType") in {"Income", "Other Income"}
-            ]
-            if not found:
+            found = self.income_account_id(name)
+            if found is None:
                 raise CannotWriteError(
                     f"New products are to be sold from the income account {name!r}, but QuickBooks has no such active "
                     "income account. Correct the account in the settings, or make it in QuickBooks."
                 )
-            self._income_account_id = str(found[0]["Id"])
+            self._income_account_id = found
         return self._income_account_id
 
     def _untaxed(self) -> Untaxed:

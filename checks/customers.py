@@ -145,6 +145,17 @@ CHECKS = (
         told_by=TEXT_LENGTH,
     ),
     Check(
+        "customer_emails_fit_together",
+        Entity.CUSTOMER,
+        BILLING_HOLD,
+        holds("emails_fit_together"),
+        'The e-mail addresses of customer "{label}" are {emails_length} characters together in ReliaBills; QuickBooks '
+        "keeps all of them in one field of 100.",
+        "Remove one of the further e-mails in ReliaBills, or use a shorter address.",
+        amount="",
+        told_by=TEXT_LENGTH,
+    ),
+    Check(
         "customer_phone_length",
         Entity.CUSTOMER,
         BILLING_HOLD,
@@ -171,6 +182,9 @@ def facts(world: World, side: Side, entity: Entity) -> pd.DataFrame:
     )
     further = frame["more_emails"]
     frame["further_emails_valid"] = columns.where(further.notna(), columns.matches(further, rf"{EMAIL}(,{EMAIL})*"))
+    together = email.fillna("") + "," + further.fillna("")
+    frame["emails_length"] = together.str.len().astype("Int64")
+    frame["emails_fit_together"] = columns.where(further.notna(), frame["emails_length"] <= _EMAIL_LENGTH)
     unstorable = {LENGTHS[name][0]: ~columns.is_storable_name(frame[name]) for name in _NAMES}
     unusual = {LENGTHS[name][0]: columns.contains(frame[name], r"[^\x00-\xff]") for name in _NAMES}
     too_long = {title: ~columns.fits(frame[name], length) for name, (title, length) in LENGTHS.items()}

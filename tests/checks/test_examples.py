@@ -112,6 +112,12 @@ EXAMPLES = [
     Example(
         "customer_text_lengths", setting(CUSTOMER, company_name="x" * 101), "company name", (BILLING,), amount=OWED
     ),
+    Example(
+        "customer_emails_fit_together",
+        setting(CUSTOMER, more_emails=",".join(f"{letter * 30}@example.com" for letter in "ab")),
+        "characters together",
+        (BILLING,),
+    ),
     Example("customer_phone_length", setting(CUSTOMER, phone="1" * 31), "30 characters", (BILLING,), amount=OWED),
     Example("product_name_present", setting(PRODUCT, name=None), "with id 1 has no name"),
     Example("product_name_storable", setting(PRODUCT, name="Pumps:Pump"), "colon", (BILLING,)),

@@ -41,9 +41,9 @@ from reconcile.model.runs import Mode, Outcome, Run, StepResult, StepStatus
 from reconcile.model.snapshot import Snapshot
 from reconcile.push.references import References
 from reconcile.push.settle import Settled, settle, unresolved_findings
-from reconcile.push.steps import Attempt, Pusher, StepReport, insist
+from reconcile.push.steps import Attempt, Pusher, StepReport, insist, stored_otherwise
 from reconcile.sides.billing import BillingReader
-from reconcile.sides.pull import merged, pull_census, pull_delta
+from reconcile.sides.pull import confirm_absences, merged, pull_census, pull_delta
 from reconcile.sides.side import Progress, Readable, Writable
 from reconcile.state import companies, cursors, lease, pending, runs, settings
 from reconcile.state.database import open_state
@@ -233,19 +233,19 @@ class Session:
         if since is None:
             pulled = {side: pull_census(reader, _Bar(side)) for side, reader in self._readers.items()}
         else:
-            pairs = {entity: self._links.pairs(entity) for entity in Entity}
             waiting = pending.read(self._engine, self.company.key)
-            pulled = pull_delta(self._readers, since, pairs, waiting)
-        self._frames = {side: SideFrames(side, snapshots) for side, snapshots in pulled.items()}
+            pulled = pull_delta(self._readers, since, self._linked(), waiting)
         self._agreements = {entity: self._links.agreement(entity) for entity in Entity}
-        self._save_frames()
-        runs.record_counts(
-            self._engine,
-            self.run.id,
-            {"pulled": {side: {e: len(s) for e, s in frames.items()} for side, frames in self._frames.items()}},
-        )
+        self._frames = _side_frames(pulled)
         _stop_at(guards(self.books, self.billing, self._agreements))
+        self._frames = _side_frames(confirm_absences(self._readers, pulled, self._linked()))
+        self._save_frames()
+        counts = {side: {e: len(s) for e, s in frames.items()} for side, frames in self._frames.items()}
+        runs.record_counts(self._engine, self.run.id, {"pulled": counts})
         return self.books, self.billing
+
+    def _linked(self) -> Mapping[Entity, pd.DataFrame]:
+        return {entity: self._links.pairs(entity) for entity in Entity}
 
     def _since(self) -> Mapping[Side, datetime] | None:
         known = {side: cursors.read(self._engine, self.company.key, side) for side in Side}
@@ -331,20 +331,18 @@ class Session:
         if self._enforced is not None:
             plan = only_planned_before(plan, self._enforced)
         self._plan = plan
-        held = _held(self._findings)
         write_text(self.folder.plan, plan.to_json())
-        write_json(self.folder.findings, findings_frame(self._findings).to_dict("records"))
-        runs.record_counts(
-            self._engine,
-            self.run.id,
-            {
-                "plan": plan.digest,
-                "planned_writes": sum(1 for _ in plan.writes()),
-                "held": len(held),
-                "findings": findings_frame(self._findings)["severity"].value_counts().to_dict(),
-            },
-        )
+        planned = {"plan": plan.digest, "planned_writes": sum(1 for _ in plan.writes())}
+        runs.record_counts(self._engine, self.run.id, planned)
+        self._save_findings()
         return plan
+
+    def _save_findings(self) -> None:
+        findings = self._findings or ()
+        frame = findings_frame(findings)
+        write_json(self.folder.findings, frame.to_dict("records"))
+        counts = {"held": len(_held(findings)), "findings": frame["severity"].value_counts().to_dict()}
+        runs.record_counts(self._engine, self.run.id, counts)
 
     def _billing_sends_invoices(self) -> bool:
         """Whether ReliaBills mails each invoice that this run makes there (its own setting)."""
@@ -482,6 +480,7 @@ class Session:
         else:
             self._refresh()
         tied = control_totals(self.books, self.billing, self._pairs(), self._findings)
+        self._say_what_was_stored_otherwise()
         self._save_frame("tie-out", tied.totals)
         self._save_frame("tie-out-items", tied.items)
         runs.record_tie_out(
@@ -501,6 +500,16 @@ class Session:
         if self.run.kind == INTERACTIVE:
             file_run(self.config, self._engine, self.run.id, Execution(Ending.COMPLETED))
         return tied
+
+    def _say_what_was_stored_otherwise(self) -> None:
+        """A record that a side keeps otherwise than it was written is no agreement, though the totals may tie.
+
+        Said after they were compared: this explains no difference of money.
+        """
+        otherwise = [finding for done in self.reports.values() for finding in stored_otherwise(done.attempts)]
+        if otherwise:
+            self._findings = (*(self._findings or ()), *otherwise)
+            self._save_findings()
 
     def ageing(self, side: Side | str) -> pd.DataFrame:
         """Receivables of one side by age, minor units."""
@@ -569,6 +578,10 @@ def attempts_frame(attempts: Sequence[Attempt]) -> pd.DataFrame:
         for attempt in attempts
     ]
     return pd.DataFrame(rows, columns=columns).astype({"amount": "Int64"})
+
+
+def _side_frames(pulled: Mapping[Side, Mapping[Entity, Snapshot]]) -> dict[Side, SideFrames]:
+    return {side: SideFrames(side, snapshots) for side, snapshots in pulled.items()}
 
 
 def _stop_at(found: Sequence[Guard]) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from reconcile.errors import StepFailedError
-from reconcile.model.entities import Entity, Side
+from reconcile.model.entities import Entity, Side, field
 from reconcile.model.findings import Finding, Severity
 from reconcile.model.journal import AgreementUpdate, Answer, Entry, EntryStatus
 from reconcile.model.plan import Action, Operation, Plan
@@ -201,6 +201,34 @@ class Pusher:
             fields={name: value for name, value in agreed.items() if name not in differing},
             unsettled=tuple(sorted({*operation.unsettled, *differing})),
         )
+
+
+def stored_otherwise(attempts: Sequence[Attempt]) -> tuple[Finding, ...]:
+    """A hold finding for each record that its side keeps otherwise than it was written: both sides do not agree yet."""
+    return tuple(
+        Finding(
+            check="stored_otherwise",
+            severity=Severity.HOLD,
+            entity=attempt.operation.step,
+            side=attempt.operation.side,
+            record_id=attempt.record_id,
+            label=attempt.operation.label,
+            amount=attempt.operation.amount,
+            currency=attempt.operation.currency,
+            sentence=(
+                f"{attempt.operation.step.singular.capitalize()} {attempt.operation.label or attempt.record_id} was "
+                f"written to {attempt.operation.side.product}, which keeps its own {_titles(attempt)}."
+            ),
+            remedy="Nothing yet: the next run fills what was missing, or holds what differs and says how.",
+            customer=attempt.operation.customer,
+        )
+        for attempt in attempts
+        if attempt.differs and attempt.operation.side is not None and attempt.record_id is not None
+    )
+
+
+def _titles(attempt: Attempt) -> str:
+    return ", ".join(field(attempt.operation.step, name).title for name in attempt.differs)
 
 
 def _both_ids(operation: Operation, books_id: str | None, billing_id: str | None) -> tuple[str, str]:

@@ -68,6 +68,33 @@ def pull_delta(
     raise RuntimeError(f"the records needed to judge a delta did not settle in {ROUNDS} rounds")
 
 
+def confirm_absences(
+    sides: Mapping[Side, Readable],
+    pulled: Mapping[Side, Mapping[Entity, Snapshot]],
+    pairs: Mapping[Entity, pd.DataFrame],
+) -> dict[Side, dict[Entity, Snapshot]]:
+    """Linked records that a census lacks, read directly: absence alone proves nothing, a direct read does.
+
+    Args:
+        sides: both sides.
+        pulled: their snapshots.
+        pairs: per entity the live links, columns ``books_id`` and ``billing_id``.
+
+    Returns:
+        The snapshots; what is confirmed to be deleted is ``gone``, what is there after all is among the records.
+    """
+    confirmed = {side: dict(snapshots) for side, snapshots in pulled.items()}
+    for side, snapshots in confirmed.items():
+        for entity, snapshot in snapshots.items():
+            if snapshot.scope is not Scope.CENSUS:
+                continue
+            linked = set(pairs[entity][f"{side}_id"])
+            absent = linked - {*snapshot.frame["id"], *snapshot.gone, *snapshot.unreadable}
+            if absent:
+                snapshots[entity] = merged(snapshot, sides[side].fetch(entity, sorted(absent)))
+    return confirmed
+
+
 def _counterparts(pairs: pd.DataFrame) -> dict[Side, dict[str, str]]:
     return {
         Side.BOOKS: dict(zip(pairs["books_id"], pairs["billing_id"], strict=True)),

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from html import escape
 from time import perf_counter
 from typing import Final
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qs, quote, urlencode
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -21,9 +21,9 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from reconcile.sandbox.quickbooks import faults, pdf, reports
+from reconcile.sandbox.quickbooks import attachments, faults, markup, pdf, reports
 from reconcile.sandbox.quickbooks.admin import Admin
-from reconcile.sandbox.quickbooks.clock import parse_date
+from reconcile.sandbox.quickbooks.clock import parse_date, stamp
 from reconcile.sandbox.quickbooks.company import Company, Options
 from reconcile.sandbox.quickbooks.faults import FaultError, GatewayFault
 from reconcile.sandbox.quickbooks.limits import ThrottledError
@@ -39,6 +39,13 @@ _SMALLEST_GZIP: Final = 1_000
 _QUICKEST_GZIP: Final = 1
 _BY_ID: Final = 2
 _ACTION: Final = 3
+_SERVICE_SECONDS: Final = 0.02
+_LARGEST_UPLOAD: Final = 200_000_000
+_PHP_KIT: Final = "V3PHPSDK"
+_TOO_LARGE: Final = (
+    b"<html><head><title>413 Request Entity Too Large</title></head>"
+    b"<body><center><h1>413 Request Entity Too Large</h1></center><hr><center>nginx</center></body></html>"
+)
 
 _log: Final = logging.getLogger(__name__)
 
@@ -92,18 +99,44 @@ class _Api:
         try:
             granted = self._server.authority.realm_of(request.headers.get("authorization", ""))
         except BearerError as error:
-            return self._gateway(faults.authentication_failed(str(error) or None))
+            return self._gateway(faults.authentication_failed(str(error) or None), as_xml=self._wants_xml(request, []))
         company = self._server.companies.get(realm)
         if granted != realm or company is None:
-            return self._gateway(faults.authorization_failed())
+            return self._gateway(faults.authorization_failed(), as_xml=self._wants_xml(request, []))
+        company.state.base_url = str(request.base_url).rstrip("/")
         segments = [part for part in request.path_params["rest"].split("/") if part]
-        raw = await request.body()
+        upload = [part.lower() for part in segments] == ["upload"]
+        raw = await _body(request, _LARGEST_UPLOAD if upload else self._server.switches.largest_body_bytes)
+        if raw is None:
+            return Response(_TOO_LARGE, 413, media_type="text/html")
+        answer = await self._limited(company, request, segments, raw)
+        if answer.media_type == _JSON and self._wants_xml(request, segments):
+            answer = Response(markup.answer(bytes(answer.body)), answer.status_code, media_type=_XML)
+        return answer
+
+    def _wants_xml(self, request: Request, segments: list[str]) -> bool:
+        if segments and segments[0].lower() == "taxservice":
+            return False
+        accepted = request.headers.get("accept", "").lower()
+        if "json" in accepted or "pdf" in accepted:
+            return "xml" in accepted and accepted.index("xml") < accepted.find("json")
+        if "xml" in accepted:
+            return True
+        # Intuit's kit for PHP asks for anything when it queries, and reads XML only.
+        habit = _PHP_KIT in request.headers.get("user-agent", "")
+        return habit or self._server.switches.answer_without_accept == "xml"
+
+    async def _limited(self, company: Company, request: Request, segments: list[str], raw: bytes) -> Response:
+        realm = company.state.realm
         batch = [part.lower() for part in segments] == ["batch"]
         weight = _weight(raw) if batch and self._server.switches.batch_call_weight == "items" else 1
         try:
-            with self._server.meters[realm].call(batch=batch, weight=weight):
-                if self._server.latency_seconds:
-                    await asyncio.sleep(self._server.latency_seconds)
+            reads = request.method == "GET" or [part.lower() for part in segments] == ["query"]
+            with self._server.meters[realm].call(batch=batch, reads=reads, weight=weight):
+                # Calls here are over before the next one is looked at; they are concurrent only if they last.
+                least = _SERVICE_SECONDS if self._server.meters[realm].counts_concurrent_calls else 0.0
+                if seconds := max(self._server.latency_seconds, least):
+                    await asyncio.sleep(seconds)
                 return self._answer(company, request, segments, raw)
         except ThrottledError:
             return self._throttled()
@@ -131,18 +164,24 @@ class _Api:
     def _answer(self, company: Company, request: Request, segments: list[str], raw: bytes) -> Response:
         switches = self._server.switches
         if switches.company_status == "ended":
-            detail = "Invalid Company Status Error : the subscription has ended or there is a billing problem."
-            raise faults.one(6190, "Invalid Company Status Error", detail)
+            raise faults.ended_company(switches.ended_company_http_status)
+        minor = request.query_params.get("minorversion", "75")
+        if switches.minor_version_checked and not minor.isdigit():
+            raise FaultError(faults.invalid_number(minor, "minorversion"))
         if request.method not in {"GET", "POST"}:
             raise faults.no_resource_method(request.method, switches.unsupported_operation_status)
         if not segments:
             raise faults.unknown_resource("", switches.unsupported_operation_status)
         special = _SPECIAL.get((request.method, segments[0].lower()))
         if special is not None:
-            return Response(special(self, company, request, segments, raw), media_type=_JSON)
+            return Response(
+                special(self, company, request, segments, _as_json(request, segments, raw)), media_type=_JSON
+            )
+        if (request.method, segments[0].lower(), len(segments)) == ("GET", "download", _BY_ID):
+            return Response(company.download(segments[1]), media_type="text/plain")
         if request.method == "GET":
             return self._get(company, request, segments)
-        return Response(self._post(company, request, segments, raw), media_type=_JSON)
+        return Response(self._post(company, request, segments, _as_json(request, segments, raw)), media_type=_JSON)
 
     def _get(self, company: Company, request: Request, segments: list[str]) -> Response:
         if len(segments) == _ACTION and segments[2].lower() == "pdf":
@@ -199,6 +238,12 @@ class _Api:
         params = request.query_params
         return company.changes(params.get("entities", ""), params.get("changedSince", ""))
 
+    def upload(self, company: Company, request: Request, segments: list[str], raw: bytes) -> bytes:
+        """POST /upload."""
+        del segments
+        content_type = request.headers.get("content-type", "")
+        return company.upload(raw, content_type, request.query_params.get("requestid", ""))
+
     def tax_service(self, company: Company, request: Request, segments: list[str], raw: bytes) -> bytes:
         """POST /taxservice/taxcode."""
         if len(segments) != _BY_ID or segments[1].lower() != "taxcode":
@@ -222,6 +267,8 @@ class _Api:
             "AsOfDate": day.isoformat(),
             "domain": "QBO",
             "sparse": False,
+            "SyncToken": "0",
+            "MetaData": {"LastUpdatedTime": stamp(self._now())},
         }
         return company.wrapped("ExchangeRate", render(body))
 
@@ -250,6 +297,7 @@ class _Api:
                 "id_token_signing_alg_values_supported": ["RS256"],
                 "scopes_supported": ["openid", "email", "profile", "address", "phone", ACCOUNTING],
                 "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+                "code_challenge_methods_supported": ["plain", "S256"],
                 "claims_supported": ["aud", "exp", "iat", "iss", "realmid", "sub"],
             }
         )
@@ -260,7 +308,8 @@ class _Api:
         try:
             self._server.authority.check_client(request.headers.get("authorization", ""))
             hard = request.headers.get("x-include-refresh-token-hard-expires-in", "").lower() == "true"
-            return JSONResponse(self._server.authority.token(form, show_hard_expiry=hard))
+            issuer = f"{str(request.base_url).rstrip('/')}/op/v1"
+            return JSONResponse(self._server.authority.token(form, show_hard_expiry=hard, issuer=issuer))
         except OAuthError as error:
             return JSONResponse(error.as_json(), error.status)
 
@@ -280,6 +329,35 @@ class _Api:
         except OAuthError as error:
             return JSONResponse(error.as_json(), error.status)
         return Response(b"")
+
+    async def key_set(self, request: Request) -> Response:
+        """The public key behind id tokens."""
+        del request
+        return JSONResponse(self._server.authority.identity.key_set())
+
+    async def user_info(self, request: Request) -> Response:
+        """GET of the userinfo endpoint."""
+        try:
+            return JSONResponse(self._server.authority.user_info(request.headers.get("authorization", "")))
+        except BearerError as error:
+            return JSONResponse({"error": "invalid_token", "error_description": str(error)}, 401)
+
+    async def download(self, request: Request) -> Response:
+        """The file behind a temporary address."""
+        company = self._server.companies.get(request.path_params["realm"])
+        params = request.query_params
+        found = None
+        if company is not None:
+            given = params.get("expires", ""), params.get("signature", "")
+            found = attachments.content_at(company.state, request.path_params["id"], *given)
+        if found is None:
+            return Response("<Error><Code>AccessDenied</Code></Error>", 403, media_type="application/xml")
+        content, kind, name = found
+        disposition = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+        # A file is only ever saved: what somebody uploaded must not run as a page of this server.
+        return Response(
+            content, media_type=kind, headers={"Content-Disposition": disposition, "X-Content-Type-Options": "nosniff"}
+        )
 
     async def consent(self, request: Request) -> Response:
         """The page on which a person connects a company, and what its buttons do."""
@@ -333,9 +411,33 @@ _SPECIAL: Final[dict[tuple[str, str], Callable[[_Api, Company, Request, list[str
     ("POST", "batch"): _Api.batch,
     ("GET", "cdc"): _Api.cdc,
     ("POST", "taxservice"): _Api.tax_service,
+    ("POST", "upload"): _Api.upload,
     ("GET", "exchangerate"): _Api.exchange_rate,
     ("GET", "reports"): _Api.report,
 }
+
+
+async def _body(request: Request, most: int) -> bytes | None:
+    """The request body; `None` when it is larger than it may be."""
+    raw = bytearray()
+    async for piece in request.stream():
+        raw += piece
+        if len(raw) > most:
+            return None
+    return bytes(raw)
+
+
+def _as_json(request: Request, segments: list[str], raw: bytes) -> bytes:
+    """A body in XML as the JSON that says the same; any other as it is."""
+    first = segments[0].lower()
+    if first in {"query", "upload", "taxservice"} or not raw.strip():
+        return raw
+    if not markup.looks_like_xml(raw, request.headers.get("content-type", "")):
+        return raw
+    try:
+        return render(markup.batch_request(raw) if first == "batch" else markup.entity_request(raw))
+    except markup.NotXmlError as error:
+        raise FaultError(faults.unparseable()) from error
 
 
 def _include(request: Request) -> frozenset[str]:
@@ -387,6 +489,9 @@ def application(server: Server, *, administered: bool = False) -> ASGIApp:
         Route("/connect/oauth2", api.consent, methods=["GET", "POST"]),
         Route("/oauth2/v1/tokens/bearer", api.token, methods=["POST"]),
         Route("/oauth2/v1/tokens/bearer", _method_not_allowed, methods=["GET", "PUT", "DELETE"]),
+        Route("/op/v1/jwks", api.key_set),
+        Route("/v1/openid_connect/userinfo", api.user_info),
+        Route("/download/{realm}/{id}", api.download),
         Route("/v2/oauth2/tokens/revoke", api.revoke, methods=["POST"]),
     ]
     if administered:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from reconcile.sandbox.quickbooks import cdc, documents, faults, lists, payments, sales, settings, taxes
+from reconcile.sandbox.quickbooks import attachments, cdc, documents, faults, lists, payments, sales, settings, taxes
 from reconcile.sandbox.quickbooks.checks import BodyCheck
 from reconcile.sandbox.quickbooks.clock import stamp_millis
 from reconcile.sandbox.quickbooks.entities import BY_PATH, RESOURCES, Resource
@@ -113,6 +113,8 @@ class Company:
         return self.wrapped(resource.name, self._with_extras(record, include))
 
     def _with_extras(self, record: Record, include: frozenset[str]) -> bytes:
+        if record.entity == "Attachable":
+            return attachments.with_links(self.state, record)
         if record.entity != "Invoice" or "invoicelink" not in include:
             return record.json
         body = record.body()
@@ -145,6 +147,43 @@ class Company:
             return self.wrapped(name, value)
 
         return self._once(options.request_id, path.lower().encode() + raw, act)
+
+    def upload(self, raw: bytes, content_type: str, request_id: str) -> bytes:
+        """POST /upload: one Attachable, or one fault, for each file."""
+        self.check_request_id(request_id)
+
+        def act() -> bytes:
+            uploads = attachments.uploads_of(attachments.parts_of(raw, content_type))
+            items = b",".join(self._uploaded(one) for one in uploads)
+            return self.wrapped("AttachableResponse", b"[" + items + b"]")
+
+        return self._once(request_id, b"upload" + raw, act)
+
+    def _uploaded(self, upload: attachments.Upload) -> bytes:
+        resource = RESOURCES["Attachable"]
+        try:
+            content = attachments.content_of(upload, self.state.switches.largest_attachment_bytes)
+            cleaned = BodyCheck("absent").resource(resource, attachments.described(upload))
+            body = attachments.completed(upload, cleaned, content)
+            record_id = self.state.store.next_id(resource.sequence)
+            body["FileAccessUri"] = f"/v3/company/{self.state.realm}/download/{record_id}"
+            documents.create(self.state, resource, body, record_id)
+        except FaultError as fault:
+            return b'{"Fault":' + render(fault.as_json()) + b"}"
+        self.state.store.put_file(record_id, content)
+        record = self.state.record(resource.name, record_id)
+        return b'{"Attachable":' + attachments.with_links(self.state, record) + b"}"
+
+    def download(self, record_id: str) -> bytes:
+        """GET /download/{id}: the address at which a file can be fetched for a while, as plain text.
+
+        Raises:
+            FaultError: 610, or 2030; also for a note, which has no file.
+        """
+        record = self.state.record("Attachable", record_id)
+        if "Size" not in record.body():
+            raise faults.not_found()
+        return attachments.temporary_address(self.state, record_id).encode()
 
     def tax_service(self, raw: bytes, request_id: str) -> bytes:
         """POST taxservice/taxcode; the answer is bare."""

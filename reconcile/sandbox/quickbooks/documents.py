@@ -6,7 +6,7 @@ They are checked, totalled and stored with the right envelopes. A deposit also l
 from decimal import Decimal
 from typing import Final
 
-from reconcile.sandbox.quickbooks import faults
+from reconcile.sandbox.quickbooks import attachments, faults
 from reconcile.sandbox.quickbooks.entities import RESOURCES, Resource
 from reconcile.sandbox.quickbooks.faults import FaultError
 from reconcile.sandbox.quickbooks.links import check_period, mark_voided
@@ -26,12 +26,12 @@ _DEPOSITABLE: Final = frozenset({"Payment", "SalesReceipt", "RefundReceipt", "Jo
 _FEWEST_POSTINGS: Final = 2
 
 
-def create(state: CompanyState, resource: Resource, cleaned: JsonObject) -> JsonObject:
-    """Store a new document."""
+def create(state: CompanyState, resource: Resource, cleaned: JsonObject, record_id: str | None = None) -> JsonObject:
+    """Store a new document, under an id of its own unless one was drawn for it."""
     body = {name: value for name, value in cleaned.items() if value != "" and name not in {"Id", "SyncToken", "sparse"}}
     state.resolve(resource, body)
     _complete(state, resource, body, own="")
-    return state.add(resource, body)
+    return state.add(resource, body, record_id)
 
 
 def update(state: CompanyState, resource: Resource, cleaned: JsonObject) -> JsonObject:
@@ -58,6 +58,8 @@ def delete(state: CompanyState, resource: Resource, cleaned: JsonObject) -> Json
     """Delete a document; what sat in a deposit is free again."""
     record = state.current(resource.name, cleaned)
     check_period(state, record.body())
+    if resource.group == "attachment":
+        state.store.put_file(record.id, None)
     return state.remove(resource, record)
 
 
@@ -66,6 +68,7 @@ def _complete(state: CompanyState, resource: Resource, body: JsonObject, own: st
     if resource.group == "attachment":
         if not body.get("Note") and not body.get("FileName"):
             raise FaultError(faults.required("Note or FileName"))
+        attachments.check_targets(state, body)
         return
     body.setdefault("TxnDate", state.today().isoformat())
     body.setdefault("CurrencyRef", state.currency_ref())

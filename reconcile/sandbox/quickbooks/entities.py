@@ -142,7 +142,7 @@ domain text -
 status text -
 sparse flag -
 CustomField many:CustomField
-AttachableRef any
+AttachableRef many:AttachableRef
 """
 
 _NAME = """
@@ -194,45 +194,46 @@ ProjectRef ref:Customer ?
 _SALE = """
 AutoDocNumber flag
 CustomerRef ref:Customer ?
-RemitToRef any
 CustomerMemo one:MemoRef
 BillAddr one:PhysicalAddress
 ShipAddr one:PhysicalAddress
 ShipFromAddr one:PhysicalAddress
 FreeFormAddress flag
-BillEmail one:EmailAddress
-BillEmailCc one:EmailAddress
-BillEmailBcc one:EmailAddress
-SalesRepRef any
-FOB text:100
-PONumber text:25
+RemitToRef any
 ClassRef ref:Class
 SalesTermRef ref:Term ?
 DueDate date ?
+SalesRepRef any
+PONumber text:25
+FOB text:100
 ShipMethodRef any
 ShipDate date
 TrackingNum text:31
-PrintStatus enum:NotSet|NeedToPrint|PrintComplete
-EmailStatus enum:NotSet|NeedToSend|EmailSent
-DeliveryInfo any
-TemplateRef any
-DiscountRate number
-DiscountAmt money
 GlobalTaxCalculation enum:TaxExcluded|TaxInclusive|NotApplicable
 TotalAmt money ? -
 HomeTotalAmt money -
 ApplyTaxAfterDiscount flag
-TaxExemptionRef any
+TemplateRef any
+PrintStatus enum:NotSet|NeedToPrint|PrintComplete
+EmailStatus enum:NotSet|NeedToSend|EmailSent
+BillEmail one:EmailAddress
+BillEmailCc one:EmailAddress
+BillEmailBcc one:EmailAddress
+ReplyEmail one:EmailAddress
+ARAccountRef ref:Account
 Balance money ? -
 HomeBalance money -
 FinanceCharge flag
-DepositToAccountRef ref:Account
 PaymentMethodRef ref:PaymentMethod
 PaymentRefNum text:100
 PaymentType enum:Cash|Check|CreditCard|Other ?
 CheckPayment any
 CreditCardPayment any
-ARAccountRef ref:Account
+DepositToAccountRef ref:Account
+DeliveryInfo any
+DiscountRate number
+DiscountAmt money
+TaxExemptionRef any
 GovtTxnRefIdentifier text
 ShippingTaxCodeRef any
 CustomerTaxCodeRef any
@@ -292,6 +293,15 @@ Tag text
     "MemoRef": _table("value text:1000\nname text\ntype text\nid text"),
     "LinkedTxn": _table("TxnId any\nTxnType any\nTxnLineId any"),
     "NameValue": _table("Name text\nValue text"),
+    "AttachableRef": _table("""
+EntityRef any
+LineInfo text
+IncludeOnSend flag
+Inactive flag
+NoRefOnly flag
+CustomField many:CustomField
+AttachableRefEx any
+"""),
     "Line": _table("""
 Id any
 LineNum any
@@ -1058,10 +1068,16 @@ LISTS: Final = frozenset({"name", "list", "tax"})
 TRANSACTIONS: Final = frozenset({"sale", "payment", "transaction"})
 
 
+_ATTACHED_TO: Final = {
+    f"attachableref.entityref.{name}": Property("AttachableRef", "text", filterable=True) for name in ("type", "value")
+}
+
+
 def filter_paths(resource: Resource) -> dict[str, Property]:
     """What a query may compare, by lower-case path (`metadata.lastupdatedtime`, `primaryemailaddr.address`)."""
     moment = Property("MetaData", "moment", filterable=True)
-    paths = {"metadata.createtime": moment, "metadata.lastupdatedtime": moment}
+    paths = dict(_ATTACHED_TO) if resource.name == "Attachable" else {}
+    paths |= {"metadata.createtime": moment, "metadata.lastupdatedtime": moment}
     for name, entry in resource.properties.items():
         if entry.filterable and name != "MetaData":
             paths[name.lower()] = entry

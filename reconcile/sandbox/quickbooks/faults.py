@@ -299,3 +299,9 @@ def system_failure(detail: str) -> FaultError:
     """10000: an error inside of QuickBooks."""
     message = "An application error has occurred while processing your request"
     return FaultError(Problem(10000, message, f"System Failure Error: {detail}"), status=500, kind=SYSTEM)
+
+
+def ended_company(status: int) -> FaultError:
+    """6190: nobody pays for this company any more."""
+    detail = "Invalid Company Status Error : the subscription has ended or there is a billing problem."
+    return FaultError(Problem(6190, "Invalid Company Status Error", detail), status=status)

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Final
 
 from reconcile.sandbox.quickbooks.clock import Clock
+from reconcile.sandbox.quickbooks.identity import Identity
 from reconcile.sandbox.quickbooks.numbers import JsonObject, parse, render
 from reconcile.sandbox.quickbooks.switches import Switches
 
@@ -24,6 +25,7 @@ SCOPES: Final = frozenset(
 _SHORTEST_TOKEN: Final = 100
 _LONGEST_TOKEN: Final = 4_096
 _SCHEME: Final = "bearer "
+_CODE_MEMORY: Final = 86_400
 
 
 class OAuthError(Exception):
@@ -101,6 +103,7 @@ class Authority:
         switches: Life times.
         redirect_uris: Registered addresses; any is taken when empty.
         keep: Called with the whole state after each change, to persist it.
+        identity: Who signs id tokens; a new key when left out.
     """
 
     def __init__(
@@ -111,9 +114,11 @@ class Authority:
         switches: Callable[[], Switches],
         redirect_uris: tuple[str, ...] = (),
         keep: Callable[[bytes], None] | None = None,
+        identity: Identity | None = None,
     ) -> None:
         self.client_id = client_id
         self.redirect_uris = redirect_uris
+        self.identity = identity or Identity()
         self._client_secret = client_secret
         self._clock = clock
         self._switches = switches
@@ -135,11 +140,15 @@ class Authority:
             self._connections.append(Connection(**values))
         self._access = {token: _Access(int(one), float(expires)) for token, (one, expires) in held["access"].items()}
         self._refresh = {connection.refresh_token: number for number, connection in enumerate(self._connections)}
+        for code, entry in held.get("codes", {}).items():
+            self._codes[code] = _Code(**{**entry, "scopes": tuple(entry["scopes"]), "expires": float(entry["expires"])})
 
     def _persist(self) -> None:
         if self._keep is not None:
             access = {token: [entry.connection, entry.expires] for token, entry in self._access.items()}
-            self._keep(render({"connections": [asdict(one) for one in self._connections], "access": access}))
+            codes = {code: asdict(held) for code, held in self._codes.items()}
+            connections = [asdict(one) for one in self._connections]
+            self._keep(render({"connections": connections, "access": access, "codes": codes}))
 
     # Consent -----------------------------------------------------------------------------------------------------
 
@@ -150,8 +159,10 @@ class Authority:
     def authorize(self, realm: str, redirect_uri: str, scopes: tuple[str, ...]) -> str:
         """The user said yes: a code for the redirect."""
         code = f"AB11{secrets.token_urlsafe(32)}"
-        life = self._switches().authorization_code_seconds
-        self._codes[code] = _Code(realm, redirect_uri, scopes, self._now() + life)
+        now = self._now()
+        self._codes = {known: held for known, held in self._codes.items() if held.expires > now - _CODE_MEMORY}
+        self._codes[code] = _Code(realm, redirect_uri, scopes, now + self._switches().authorization_code_seconds)
+        self._persist()
         return code
 
     def connect(self, realm: str) -> tuple[str, str]:
@@ -211,11 +222,12 @@ class Authority:
         if not hmac.compare_digest(given, wanted):
             raise OAuthError("invalid_client", status=401)
 
-    def token(self, form: dict[str, str], *, show_hard_expiry: bool = False) -> JsonObject:
+    def token(self, form: dict[str, str], *, show_hard_expiry: bool = False, issuer: str = "") -> JsonObject:
         """Exchange a code or a refresh token.
 
         Args:
             form: The decoded request body.
+            issuer: Who signs the id token of a connection with the scope `openid`; none is made when it is empty.
             show_hard_expiry: The client asked for `x_refresh_token_hard_expires_in`.
 
         Raises:
@@ -232,16 +244,20 @@ class Authority:
                 raise OAuthError("unsupported_grant_type")
         connection = self._connections[number]
         switches = self._switches()
+        hard = int(connection.consented + switches.refresh_token_hard_seconds - self._now())
         body: JsonObject = {
             "token_type": "bearer",
             "access_token": self._grant(number),
             "refresh_token": connection.refresh_token,
             "expires_in": switches.access_token_seconds,
-            "x_refresh_token_expires_in": switches.refresh_token_seconds,
+            "x_refresh_token_expires_in": min(switches.refresh_token_seconds, hard),
         }
         if show_hard_expiry:
-            hard = connection.consented + switches.refresh_token_hard_seconds - self._now()
-            body["x_refresh_token_hard_expires_in"] = int(hard)
+            body["x_refresh_token_hard_expires_in"] = hard
+        if "openid" in connection.scopes and issuer:
+            body["id_token"] = self.identity.id_token(
+                issuer, self.client_id, connection.realm, self._now(), switches.access_token_seconds
+            )
         self._persist()
         return body
 
@@ -251,6 +267,7 @@ class Authority:
             raise OAuthError("invalid_grant")
         if held.connection is not None:
             self._end(held.connection)
+            self._persist()
             raise OAuthError("invalid_grant")
         if held.redirect_uri != redirect_uri:
             raise OAuthError("invalid_grant")
@@ -307,6 +324,19 @@ class Authority:
         if held is None or held.expires <= self._now():
             raise BearerError(f"Token expired: {token[:2]}…")
         return self._connections[held.connection].realm
+
+    def user_info(self, authorization: str) -> JsonObject:
+        """What the userinfo endpoint says to the bearer of an access token.
+
+        Raises:
+            BearerError: The token is no good, or its user did not consent to `openid`.
+        """
+        self.realm_of(authorization)
+        held = self._access[authorization[len(_SCHEME) :].strip()]
+        scopes = self._connections[held.connection].scopes
+        if "openid" not in scopes:
+            raise BearerError("The token was not granted the scope openid")
+        return self.identity.user_info(self.client_id, scopes)
 
     def expire_access_tokens(self) -> None:
         """Every access token is expired from now on; refresh tokens are not touched."""

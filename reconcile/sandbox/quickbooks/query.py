@@ -19,6 +19,7 @@ from operator import eq, ge, gt, le, lt
 from typing import Any, Final
 
 from reconcile.sandbox.quickbooks import faults
+from reconcile.sandbox.quickbooks.attachments import with_links
 from reconcile.sandbox.quickbooks.clock import parse_date, parse_moment
 from reconcile.sandbox.quickbooks.entities import LISTS, RESOURCES, Property, Resource, filter_paths
 from reconcile.sandbox.quickbooks.numbers import JsonObject, parse_number, render
@@ -313,7 +314,12 @@ class QueryEngine:
             page = records[query.start - 1 : query.start - 1 + min(limit, at_most)]
         if not page:
             return b"{}", 0
-        parts = self._projected(resource, query, page) if query.columns else [record.json for record in page]
+        if query.columns:
+            parts = self._projected(resource, query, page)
+        elif resource.name == "Attachable":
+            parts = [with_links(self._state, record) for record in page]
+        else:
+            parts = [record.json for record in page]
         total = f',"totalCount":{len(page)}' if self._state.switches.total_count_on_select else ""
         tail = f'],"startPosition":{query.start},"maxResults":{len(page)}{total}}}'
         return b'{"' + resource.name.encode() + b'":[' + b",".join(parts) + tail.encode(), len(page)

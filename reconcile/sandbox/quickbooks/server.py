@@ -8,6 +8,7 @@ from pathlib import Path
 
 from reconcile.sandbox.quickbooks.clock import Clock
 from reconcile.sandbox.quickbooks.company import Company
+from reconcile.sandbox.quickbooks.identity import Identity
 from reconcile.sandbox.quickbooks.limits import UNLIMITED, Limits, Meter
 from reconcile.sandbox.quickbooks.oauth import Authority
 from reconcile.sandbox.quickbooks.samples import Sample, load
@@ -74,6 +75,7 @@ class Server:
             lambda: self.switches,
             redirect_uris,
             keep=lambda body: self._notes.note("oauth", body),
+            identity=Identity(self._notes.noted("identity") or b"", keep=lambda pem: self._notes.note("identity", pem)),
         )
         kept = self._notes.noted("oauth")
         if kept is not None:
@@ -96,7 +98,7 @@ class Server:
         if store.is_empty():
             load(state, sample)
         self.companies[realm] = Company(state)
-        self.meters[realm] = Meter(lambda: self.limits, time.monotonic)
+        self.meters[realm] = Meter(lambda: self.limits, time.monotonic, lambda: self.clock.today().isoformat()[:7])
         access, refresh = self.authority.connection_of(realm) or self.authority.connect(realm)
         return Keys(realm, self.authority.client_id, self._client_secret, access, refresh)
 

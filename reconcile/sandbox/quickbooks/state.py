@@ -1,5 +1,6 @@
 """What the rules of one company share: records, clock, switches, preferences, and the resolving of references."""
 
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
@@ -58,6 +59,8 @@ class CompanyState:
     store: Store
     clock: Clock
     switches: Switches = field(default_factory=Switches)
+    base_url: str = ""
+    download_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
     def now(self) -> float:
         """Seconds since 1970."""

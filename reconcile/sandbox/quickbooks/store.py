@@ -30,7 +30,11 @@ CREATE TABLE IF NOT EXISTS request (
     place INTEGER PRIMARY KEY AUTOINCREMENT, realm TEXT, key TEXT, digest BLOB, answer BLOB
 );
 CREATE TABLE IF NOT EXISTS note (realm TEXT, name TEXT, body BLOB, PRIMARY KEY (realm, name));
+CREATE TABLE IF NOT EXISTS file (realm TEXT, id TEXT, content BLOB, PRIMARY KEY (realm, id));
 """
+
+
+_TIDYING: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ class Record:
     def body(self) -> JsonObject:
         """A fresh copy of the object that may be changed freely."""
         copied: JsonObject = parse(self.json)
+        copied.setdefault("Id", self.id)
         return copied
 
     @property
@@ -103,6 +108,8 @@ def _fact_paths(resource: Resource) -> tuple[tuple[str, tuple[str, ...], str], .
         found = []
         for path, entry in filter_paths(resource).items():
             head, _, tail = path.partition(".")
+            if head == "attachableref":
+                continue
             steps = (spelt[head], inner[tail]) if tail else (spelt[head],)
             found.append((path, steps, entry.kind))
         known = _paths[resource.name] = tuple(found)
@@ -136,6 +143,10 @@ def _facts(resource: Resource, body: JsonObject) -> dict[str, Fact]:
             value = value.get(step) if isinstance(value, dict) else None
         if value is not None:
             facts[path] = fact(kind, value)
+    if resource.name == "Attachable" and (refs := body.get("AttachableRef")):
+        target = refs[0].get("EntityRef") or {}
+        facts["attachableref.entityref.type"] = str(target.get("type", ""))
+        facts["attachableref.entityref.value"] = str(target.get("value", ""))
     return facts
 
 
@@ -166,6 +177,11 @@ class Store:
         self._unsaved: dict[tuple[str, str], None] = {}
         self._answers: OrderedDict[str, Answer] = OrderedDict()
         self._unsaved_answers: dict[str, Answer] = {}
+        self._memory = 0
+        self._files: dict[str, bytes] = {}
+        self._unsaved_files: dict[str, bytes | None] = {}
+        self._last_numbers: dict[str, str] = {}
+        self._numbers_moved = False
         self._file = self._open(path) if path is not None else None
         self.versions: dict[str, int] = dict.fromkeys(RESOURCES, 0)
         self.watchers: list[Callable[[Record, Record | None], None]] = []
@@ -218,13 +234,16 @@ class Store:
             return
         self._undo = []
         sequences = dict(self._sequences)
+        numbers = dict(self._last_numbers)
         try:
             yield
         except BaseException:
             for entity, record_id, before in reversed(self._undo):
                 self._swap(entity, record_id, before)
             self._sequences = sequences
+            self._last_numbers = numbers
             self._unsaved.clear()
+            self._unsaved_files.clear()
             for key in self._unsaved_answers:
                 self._answers.pop(key, None)
             self._unsaved_answers.clear()
@@ -265,7 +284,7 @@ class Store:
         else:
             self._moves += 1
             moved = self._moves
-        record = self._record(resource, body, render(body), moved, deleted=deleted)
+        record = self._record(resource, body, _rendered(resource, body), moved, deleted=deleted)
         horizon = self.visible_from()
         if horizon:
             record = replace(
@@ -321,6 +340,7 @@ class Store:
         """Keep an answer for its request id; only the newest `memory` answers are kept."""
         self._answers[key] = answer
         self._unsaved_answers[key] = answer
+        self._memory = memory
         while len(self._answers) > memory:
             self._answers.popitem(last=False)
 
@@ -328,10 +348,33 @@ class Store:
         """The answer once given to a request id."""
         return self._answers.get(key)
 
+    def last_number(self, sequence: str) -> str | None:
+        """The document number that was given last in a sequence, whatever became of its form since."""
+        return self._last_numbers.get(sequence)
+
+    def remember_number(self, sequence: str, number: str) -> None:
+        """Let a sequence of document numbers go on from here."""
+        self._last_numbers[sequence] = number
+        self._numbers_moved = True
+
+    def put_file(self, record_id: str, content: bytes | None) -> None:
+        """Keep the bytes of an attachment, or forget them when they are `None`."""
+        self._unsaved_files[record_id] = content
+
+    def file(self, record_id: str) -> bytes | None:
+        """The bytes of an attachment."""
+        if self._file is None:
+            return self._files.get(record_id)
+        query = "SELECT content FROM file WHERE realm = ? AND id = ?"
+        row = self._file.execute(query, (self._realm, record_id)).fetchone()
+        return None if row is None else bytes(row[0])
+
     # Keeping -----------------------------------------------------------------------------------------------------
 
     def _save(self) -> None:
-        if self._file is not None and (self._unsaved or self._unsaved_answers):
+        if self._file is None:
+            self._keep_files_in_memory()
+        elif self._unsaved or self._unsaved_answers or self._unsaved_files:
             rows = []
             for entity, record_id in self._unsaved:
                 record = self._tables[entity].get(record_id)
@@ -347,19 +390,45 @@ class Store:
                 rows,
             )
             self._file.executemany("INSERT INTO request (realm, key, digest, answer) VALUES (?, ?, ?, ?)", answers)
+            self._save_files(self._file)
+            if answers:
+                self._forget_answers(self._file)
+            if self._numbers_moved:
+                self.note("numbers", render(self._last_numbers))
             self._file.execute("COMMIT")
         self._unsaved.clear()
         self._unsaved_answers.clear()
+        self._unsaved_files.clear()
+        self._numbers_moved = False
+
+    def _keep_files_in_memory(self) -> None:
+        for record_id, content in self._unsaved_files.items():
+            if content is None:
+                self._files.pop(record_id, None)
+            else:
+                self._files[record_id] = content
+
+    def _save_files(self, file: sqlite3.Connection) -> None:
+        for record_id, content in self._unsaved_files.items():
+            if content is None:
+                file.execute("DELETE FROM file WHERE realm = ? AND id = ?", (self._realm, record_id))
+            else:
+                file.execute("INSERT OR REPLACE INTO file VALUES (?, ?, ?)", (self._realm, record_id, content))
+
+    def _forget_answers(self, file: sqlite3.Connection) -> None:
+        newest = file.execute("SELECT max(place) FROM request WHERE realm = ?", (self._realm,)).fetchone()[0]
+        if newest % _TIDYING == 0:
+            file.execute("DELETE FROM request WHERE realm = ? AND place <= ?", (self._realm, newest - self._memory))
 
     def load(self) -> None:
         """Read what the file holds."""
         if self._file is None:
             return
-        rows: Iterable[tuple[str, bytes, int, int]] = self._file.execute(
-            "SELECT entity, body, deleted, moved FROM record WHERE realm = ? ORDER BY place", (self._realm,)
+        rows: Iterable[tuple[str, str, bytes, int, int]] = self._file.execute(
+            "SELECT entity, id, body, deleted, moved FROM record WHERE realm = ? ORDER BY place", (self._realm,)
         )
-        for entity, raw, deleted, moved in rows:
-            body: JsonObject = parse(raw)
+        for entity, record_id, raw, deleted, moved in rows:
+            body: JsonObject = {**parse(raw), "Id": record_id}
             resource = RESOURCES[entity]
             record = self._record(resource, body, raw, moved, deleted=bool(deleted))
             self._swap(entity, record.id, record)
@@ -374,6 +443,9 @@ class Store:
         )
         for key, digest, answer in remembered:
             self._answers[key] = Answer(digest, answer)
+        numbers = self.noted("numbers")
+        if numbers is not None:
+            self._last_numbers = parse(numbers)
 
     def note(self, name: str, body: bytes) -> None:
         """Keep a small document (tokens, preferences of the server) beside the records."""
@@ -391,6 +463,13 @@ class Store:
         """Close the file, if there is one."""
         if self._file is not None:
             self._file.close()
+
+
+def _rendered(resource: Resource, body: JsonObject) -> bytes:
+    if resource.group == "rate":
+        # A rate is found by its currency and day; QuickBooks shows no id for it.
+        return render({name: value for name, value in body.items() if name != "Id"})
+    return render(body)
 
 
 def _keys(resource: Resource, body: JsonObject, applications: tuple[Application, ...]) -> Iterator[Key]:

@@ -60,6 +60,35 @@ class Switches:
         total_count_on_select: `totalCount` stands beside `maxResults` in a query answer.
         store_faults_for_request_id: A faulted answer is remembered for its requestid as well.
         company_status: 6190 is answered to everything when the subscription has ended.
+        ended_company_http_status: HTTP status of that fault, 400 or 403.
+        answer_without_accept: Format of an answer when no Accept header names one.
+        minor_version_checked: A minor version that is no whole number is refused with 2090.
+        largest_body_bytes: A larger request body is refused by the gateway with a page, status 413.
+        largest_attachment_bytes: A larger file is refused with 6030.
+        largest_batch: Items in one batch.
+        oversized_batch: More items than that are refused with 1040, or those above it are left out.
+        zone_without_offset: Zone of a date-time without offset in queries and captures.
+        further_operators: `!=`, NOT IN, NOT LIKE and IS [NOT] NULL in WHERE are refused with 4000, or understood.
+        name_comparison: Names that differ only in case or in blanks at their ends are the same, or they are not.
+        item_name_space: An item's name is unique below its parent, or in the whole company.
+        default_item_type: Type of an item that came without one.
+        deactivated_stock: What is left of a deactivated inventory item's quantity: nothing, or all.
+        stock_follows_sales: An inventory item's QtyOnHand falls with what is sold and rises with what is bought.
+        feature_off_code: Code of the fault for a class, location or currency while the feature is off.
+        agency_names_unique: A second tax agency of the same name is refused with 6240.
+        tax_codes_updatable: Name, Description and Active of tax codes and rates can be changed by a plain POST.
+        multi_rate_rounding: Several rates in one code are rounded each, or in one sum that is then shared out.
+        stale_tax_detail: A non-US form whose TaxLine does not fit its lines is refused with 6000, or taken.
+        customer_term_applies: An invoice without term takes the customer's.
+        missing_factor_derived: Qty or UnitPrice is worked out when only the other came with an Amount.
+        shared_document_numbers: Credit memos, receipts and invoices count in one sequence.
+        credit_memo_void: A credit memo can be voided.
+        refund_receipt_void: A refund receipt can be voided.
+        auto_apply: The preferences AutoApplyCredit and AutoApplyPayments have their effect on calls of the API.
+        closed_books_code: Fault for a date in a closed period: 6200, 6210 where a password is set, or 6000.
+        class_ids_long: Ids of classes and attachments start above 5,000,000,000,000,000,000.
+        estimate_follows_invoice: An estimate that an invoice links to becomes Closed.
+        webhook_verbs: Whether a CloudEvents type says `created` or `create`.
     """
 
     over_application: Literal["fault", "drop"] = "fault"
@@ -99,6 +128,35 @@ class Switches:
     total_count_on_select: bool = False
     store_faults_for_request_id: bool = False
     company_status: Literal["active", "ended"] = "active"
+    ended_company_http_status: int = 400
+    answer_without_accept: Literal["json", "xml"] = "json"
+    minor_version_checked: bool = False
+    largest_body_bytes: int = 20_000_000
+    largest_attachment_bytes: int = 104_857_600
+    largest_batch: int = 30
+    oversized_batch: Literal["fault", "cut"] = "fault"
+    zone_without_offset: Literal["pacific", "utc"] = "pacific"
+    further_operators: Literal["fault", "accept"] = "fault"
+    name_comparison: Literal["folded", "exact"] = "folded"
+    item_name_space: Literal["parent", "company"] = "parent"
+    default_item_type: Literal["Service", "NonInventory"] = "Service"
+    deactivated_stock: Literal["zeroed", "kept"] = "zeroed"
+    stock_follows_sales: bool = True
+    feature_off_code: int = 5030
+    agency_names_unique: bool = True
+    tax_codes_updatable: bool = False
+    multi_rate_rounding: Literal["each", "combined"] = "each"
+    stale_tax_detail: Literal["fault", "accept"] = "fault"
+    customer_term_applies: bool = True
+    missing_factor_derived: bool = True
+    shared_document_numbers: bool = True
+    credit_memo_void: bool = False
+    refund_receipt_void: bool = True
+    auto_apply: bool = False
+    closed_books_code: int = 6200
+    class_ids_long: bool = True
+    estimate_follows_invoice: bool = True
+    webhook_verbs: Literal["past", "plain"] = "past"
 
     def changed(self, name: str, value: object) -> "Switches":
         """These switches with one of them set.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -152,3 +153,42 @@ def test_no_connection_outlives_five_years_of_refreshing() -> None:
     clock.shift(timedelta(seconds=8_700_000))
     with pytest.raises(OAuthError):
         authority.token({"grant_type": "refresh_token", "refresh_token": token})
+
+
+def test_a_person_who_consents_to_openid_can_be_known(sandbox: QuickBooksSandbox, auth: AuthClient) -> None:
+    address = auth.get_authorization_url([Scopes.ACCOUNTING, Scopes.OPENID, Scopes.EMAIL])
+    fields = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
+    target = urlsplit(address)._replace(query="").geturl()
+    answer = requests.post(target, data={**fields, "decision": "connect"}, timeout=10, allow_redirects=False)
+    code = parse_qs(urlsplit(answer.headers["Location"]).query)["code"][0]
+    auth.get_bearer_token(code)
+    assert auth.id_token.count(".") == 2
+    known = auth.get_user_info().json()
+    assert known["emailVerified"] is True
+    assert "phoneNumber" not in known
+    plain = {"Authorization": f"Bearer {sandbox.access_token}"}
+    refused = requests.get(f"{sandbox.base_url}/v1/openid_connect/userinfo", headers=plain, timeout=10)
+    assert refused.status_code == 401
+
+
+def test_a_key_that_signed_is_kept_for_the_next_process(tmp_path: Path) -> None:
+    keys = []
+    for _ in range(2):
+        with running_quickbooks("empty", state=tmp_path / "books.sqlite") as running:
+            keys.append(requests.get(f"{running.base_url}/op/v1/jwks", timeout=10).json()["keys"][0])
+    assert keys[0] == keys[1]
+    assert (keys[0]["kty"], keys[0]["alg"]) == ("RSA", "RS256")
+
+
+def test_a_code_outlives_the_process_and_the_hard_end_bounds_the_window(tmp_path: Path) -> None:
+    kept: list[bytes] = []
+    switches = Switches(refresh_token_hard_seconds=1000)
+    first = Authority("app", "secret", Clock(), lambda: switches, keep=kept.append)
+    code = first.authorize("1", "http://localhost/", ("com.intuit.quickbooks.accounting",))
+    second = Authority("app", "secret", Clock(), lambda: switches)
+    second.restore(kept[-1])
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": "http://localhost/"}
+    answer = second.token(form, show_hard_expiry=True)
+    assert answer["x_refresh_token_expires_in"] == answer["x_refresh_token_hard_expires_in"]
+    assert 990 <= answer["x_refresh_token_hard_expires_in"] <= 1000
+    assert "id_token" not in answer

@@ -144,6 +144,8 @@ class _Comparer:
 
     def _compare_pairs(self, rows: NDArray[np.intp]) -> int:
         """Compare the pairs at these positions; gives back how many are quiet."""
+        if not len(rows):
+            return 0
         paired = self._paired(rows)
         verdicts = self._verdicts(paired)
         cells = Cells.of(paired, verdicts, self.policy)

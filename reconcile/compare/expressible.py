@@ -10,9 +10,41 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reconcile.model.entities import Entity
+from reconcile.model.entities import Entity, Side
 from reconcile.model.rows import NO_ROWS, rows_from_text
 from reconcile.model.totals import proportional_share
+
+NEVER_BLANK: Mapping[Side, Mapping[Entity, frozenset[str]]] = {
+    Side.BOOKS: {
+        Entity.CUSTOMER: frozenset({"display_name"}),
+        Entity.PRODUCT: frozenset({"name", "unit_price"}),
+        Entity.INVOICE: frozenset({"invoice_date", "due_date"}),
+        Entity.PAYMENT: frozenset({"payment_date"}),
+    },
+    Side.BILLING: {
+        Entity.CUSTOMER: frozenset({"given_name", "family_name", "email"}),
+        Entity.PRODUCT: frozenset({"name"}),
+        Entity.TAX_RATE: frozenset({"name", "percent"}),
+        Entity.INVOICE: frozenset({"invoice_date"}),
+        Entity.PAYMENT: frozenset({"payment_date"}),
+    },
+}
+"""What a side cannot be without once it has it (ReliaBills, "Customers"; API file 4.1 to 4.9)."""
+
+_ADDRESS = r"[^@,;\s]+@[^@,;\s]+"
+SHAPES: Mapping[Side, Mapping[tuple[Entity, str], tuple[str, str]]] = {
+    Side.BOOKS: {
+        (Entity.PAYMENT, "reference"): (r"(?s:.{0,21})", "keeps at most 21 characters"),
+    },
+    Side.BILLING: {
+        (Entity.CUSTOMER, "email"): (_ADDRESS, "takes exactly one e-mail address"),
+        (Entity.CUSTOMER, "more_emails"): (
+            rf"{_ADDRESS}(,{_ADDRESS})*",
+            "takes e-mail addresses separated by commas, without spaces",
+        ),
+    },
+}
+"""What a text must look like to be stored on a side: a regular expression, and what the side does in words."""
 
 
 @dataclass(frozen=True, slots=True)

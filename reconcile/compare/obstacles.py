@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from reconcile.compare.canonical import exact
 from reconcile.compare.cells import Cells, Paired
-from reconcile.compare.expressible import remedy_in_books, why_not_in_books
+from reconcile.compare.expressible import NEVER_BLANK, SHAPES, remedy_in_books, why_not_in_books
 from reconcile.compare.policy import MONEY_FIELDS, written_fields
-from reconcile.compare.rules import BUNDLE, FIXED, INEXPRESSIBLE, MERGE, OVERPAID, PAID_VOID, UNVOID, WAITS
+from reconcile.compare.rules import BUNDLE, FIXED, INEXPRESSIBLE, MERGE, OVERPAID, PAID_VOID, UNSTORABLE, UNVOID, WAITS
 from reconcile.model.changes import Verdict
 from reconcile.model.entities import Entity, Field, Side
 from reconcile.model.rows import rows_from_text
@@ -34,6 +34,8 @@ class Obstacles:
         if self.cells.frame.empty:
             return
         self._fixed()
+        self._blanks()
+        self._shapes()
         if self.entity in MONEY_FIELDS:
             self._void_cannot_be_undone()
             self._void_with_payments()
@@ -57,6 +59,38 @@ class Obstacles:
                     FIXED,
                     f"was changed in {here.product}, and {side.product} cannot change it any more",
                     _remedy_for_fixed(self.entity, of, here),
+                )
+
+    def _blanks(self) -> None:
+        """A blank does not go where the field may not be blank."""
+        for side in Side:
+            here = side.other
+            for name in sorted(NEVER_BLANK[side].get(self.entity, ())):
+                blank = self.paired.frames[here][name].isna().to_numpy()
+                self.cells.hold(
+                    self.cells.to(side, name) & blank[self.cells.frame["row"].to_numpy(dtype=np.intp)],
+                    UNSTORABLE,
+                    f"was removed in {here.product}, and {side.product} cannot be without it",
+                    f"Enter it again in {here.product}.",
+                )
+
+    def _shapes(self) -> None:
+        """A text does not go where the other side would refuse it."""
+        for side in Side:
+            here = side.other
+            for (entity, name), (pattern, rule) in SHAPES[side].items():
+                if entity is not self.entity:
+                    continue
+                going = self.cells.to(side, name)
+                rows = self.cells.frame["row"].to_numpy(dtype=np.intp)[going]
+                fits = self.paired.value(here, name, rows).str.fullmatch(pattern, na=True).to_numpy(dtype=bool)
+                wrong = going.copy()
+                wrong[going] = ~fits
+                self.cells.hold(
+                    wrong,
+                    UNSTORABLE,
+                    f"was changed in {here.product}, but {side.product} {rule}",
+                    f"Correct it in {here.product}.",
                 )
 
     def _void_cannot_be_undone(self) -> None:

@@ -177,9 +177,12 @@ class _Planner:
         self._hold_disputed(entity)
         changes = self.comparisons[entity].changes
         changes = changes[~among(changes["key"], own)]
-        changes = self._without_dependants(entity, self._without_dead(entity, changes))
+        if len(changes):
+            changes = self._without_dependants(entity, self._without_dead(entity, changes))
         new = changes[changes["verdict"].isin(_NEW) & ~changes["held"].astype(bool)]
         self._say_what_is_there(entity, new)
+        if changes.empty:
+            return []
         operations = [*self._forgotten(entity, changes), *self._moved(entity, changes), *self._created(entity, new)]
         return sorted(operations, key=_place)
 

@@ -17,6 +17,7 @@ COUNTERPART_UNREADABLE = "counterpart_unreadable"
 CONFLICT = "changed_on_both_sides"
 DIFFERENT = "matched_but_different"
 FIXED = "cannot_be_changed_there"
+UNSTORABLE = "cannot_be_stored_there"
 BUNDLE = "lines_of_a_bundle"
 UNVOID = "void_cannot_be_undone"
 PAID_VOID = "void_with_payments"
@@ -45,5 +46,7 @@ CHANGED_IN = {Side.BOOKS: Verdict.CHANGED_IN_BOOKS, Side.BILLING: Verdict.CHANGE
 GONE_FROM = {Side.BOOKS: Verdict.GONE_FROM_BOOKS, Side.BILLING: Verdict.GONE_FROM_BILLING}
 NEW_IN = {Side.BOOKS: Verdict.NEW_IN_BOOKS, Side.BILLING: Verdict.NEW_IN_BILLING}
 
-DISPUTES = frozenset({CONFLICT, DIFFERENT, FIXED, BUNDLE, UNVOID, PAID_VOID, OVERPAID, MERGE, INEXPRESSIBLE, TOTALS})
+DISPUTES = frozenset(
+    {CONFLICT, DIFFERENT, FIXED, UNSTORABLE, BUNDLE, UNVOID, PAID_VOID, OVERPAID, MERGE, INEXPRESSIBLE, TOTALS}
+)
 """Rules about single fields: they keep those fields waiting, and others only where the field decides what they mean."""

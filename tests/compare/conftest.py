@@ -128,12 +128,7 @@ class Trade:
 
     def agree(self, entity: Entity, books_id: str, billing_id: str, *unsettled: str) -> None:
         """Link two records and remember what books holds as agreed, but for the unsettled fields."""
-        references = References()
-        for earlier in list(Entity)[: entity.step - 1]:
-            pairs = pd.DataFrame(self.links[earlier], columns=list(BASE_COLUMNS)).astype(BASE_COLUMNS)
-            references = references.including(
-                earlier, pairs, self.books.snapshot(earlier), self.billing.snapshot(earlier)
-            )
+        references = References({e: framed(links, LINK_COLUMNS) for e, links in self.links.items()})
         record = canonical(self.books.snapshot(entity), references).loc[books_id]
         fields = {
             of.name: None

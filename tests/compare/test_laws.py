@@ -24,7 +24,7 @@ from reconcile.model.snapshot import Snapshot, Snapshots
 if TYPE_CHECKING:
     from conftest import Trade
 
-EXAMPLES = int(os.environ.get("LAW_EXAMPLES", "10"))
+EXAMPLES = int(os.environ.get("LAW_EXAMPLES", "5"))
 LAW = settings(
     max_examples=EXAMPLES,
     deadline=None,

@@ -8,6 +8,7 @@ already on both sides is only mentioned: nothing has to be created.
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -17,7 +18,6 @@ from checks.declaration import (
     BILLING_NOTE,
     BOOKS_HOLD,
     BOTH_HOLD,
-    BOTH_NOTE,
     TEXT_CONTROL,
     TEXT_LENGTH,
     Check,
@@ -45,6 +45,9 @@ LENGTHS = {
 }
 """Most characters QuickBooks takes (API file 4.1)."""
 _NAMES = ("display_name", "given_name", "family_name")
+
+_BOOKS_HOLD_BILLING_NOTE = MappingProxyType({Side.BOOKS: Severity.HOLD, Side.BILLING: Severity.NOTE})
+"""ReliaBills refuses to store such a list; where it has one already, it is only mentioned."""
 
 CHECKS = (
     *first_checks(Entity.CUSTOMER),
@@ -107,11 +110,12 @@ CHECKS = (
     Check(
         "customer_further_emails_valid",
         Entity.CUSTOMER,
-        BOTH_NOTE,
+        _BOOKS_HOLD_BILLING_NOTE,
         holds("further_emails_valid"),
         'The further e-mails of customer "{label}" in {here} are not a list of addresses separated by commas without '
         "blanks: {more_emails}.",
-        "Correct them in {here}; mail to a wrong address does not arrive.",
+        "Correct them in {here}; ReliaBills refuses such a list.",
+        linked_severity=Severity.NOTE,
         amount="",
     ),
     Check(

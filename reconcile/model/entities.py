@@ -171,7 +171,7 @@ FIELDS: dict[Entity, tuple[Field, ...]] = {
         _only(Side.BOOKS, "type", Kind.TEXT, "type (Service, Inventory, Group, ...)"),
     ),
     Entity.TAX_RATE: (
-        _text("name", "name"),
+        Field("name", Kind.TEXT, "name", fixed_on=_BOOKS),
         Field("percent", Kind.SCALED, "percent", writable=frozenset(Side), fixed_on=_BOOKS),
         Field("agency", Kind.TEXT, "agency", fixed_on=_BOOKS),
         Field("active", Kind.FLAG, "active", fixed_on=_BOOKS, blank_fills=False),

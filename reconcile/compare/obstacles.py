@@ -38,7 +38,7 @@ class Obstacles:
         self._shapes()
         if self.entity in MONEY_FIELDS:
             self._void_cannot_be_undone()
-            pass
+            self._void_with_payments()
             self._paid_beyond()
             self._bundles()
             self._money_together()

@@ -19,6 +19,7 @@ import pandas as pd
 from reconcile.compare.canonical import References, among, canonical, is_live, references_of, side_and_id
 from reconcile.compare.cells import KEPT_WHEN_VOID
 from reconcile.compare.effects import with_effects
+from reconcile.compare.endings import with_waiting_endings
 from reconcile.compare.policy import MONEY_FIELDS, result_fields, written_fields
 from reconcile.compare.rules import DEPENDS, DISPUTES, NOT_CARRIED, TO
 from reconcile.compare.simulation import agreements_after, simulate
@@ -96,11 +97,12 @@ def make_plan(
     mail_since = today - MAIL_WITHIN if today else None
     planner = _Planner(comparisons, {Side.BOOKS: books, Side.BILLING: billing}, agreements, [*findings])
     operations = [operation for entity in Entity for operation in planner.step(entity)]
+    operations, waiting = with_waiting_endings(operations, planner.sides)
     operations = with_effects(
         operations, books, billing, planner.references, mail_since=mail_since, send_automatically=send_automatically
     )
     made_from = {f"{side}/{entity}": planner.sides[side][entity].digest for side in Side for entity in Entity}
-    return Planned(Plan(company, made_from, tuple(operations)), tuple(planner.notes))
+    return Planned(Plan(company, made_from, tuple(operations)), (*planner.notes, *waiting))
 
 
 @dataclass(frozen=True, slots=True)

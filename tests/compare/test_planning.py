@@ -234,6 +234,26 @@ def test_an_inactive_customer_that_still_owes_is_carried(trade: Trade) -> None:
 # Outside effects
 
 
+def test_a_customer_that_owes_in_quickbooks_stays_active_there_until_it_has_paid(garden: Trade) -> None:
+    garden.billing.change(Entity.CUSTOMER, "r1", active=False, phone="2")
+    planned = garden.plan()
+    assert told(planned) == [("customer", "books", "update", "books:q1", ["phone"])]
+    assert "active" not in the(planned, Entity.CUSTOMER, Action.UPDATE).agreed
+    (note,) = planned.findings
+    assert (note.check, note.severity, note.record_id) == ("deactivation_waits", Severity.NOTE, "r1")
+    assert "still has open invoices in QuickBooks" in note.sentence
+    garden.books.change(Entity.INVOICE, "q5", balance=0)
+    assert the(garden.plan(), Entity.CUSTOMER, Action.DEACTIVATE).payload["active"] is False
+
+
+def test_what_a_new_invoice_needs_is_made_inactive_a_night_later(garden: Trade) -> None:
+    garden.books.change(Entity.PRODUCT, "q2", active=False)
+    garden.books.invoice("q6", "101", "q1", 500, product="q2")
+    planned = garden.plan()
+    assert told(planned)[0][:3] == ("invoice", "billing", "create")
+    assert [note.check for note in planned.findings] == ["deactivation_waits"]
+
+
 def effects(planned: Planned) -> list[tuple[EffectKind, str, int]]:
     return [(e.kind, e.customer, e.amount) for o in planned.plan.operations for e in o.effects]
 

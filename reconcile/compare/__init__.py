@@ -7,8 +7,8 @@ notebook and proven by a law in a test. Read it in this order:
 * :mod:`~reconcile.compare.matching` - which books record is which billing record
 * :mod:`~reconcile.compare.policy` - who wins where a person would otherwise be asked
 * :mod:`~reconcile.compare.truth` - the three-way truth table
-* :mod:`~reconcile.compare.cells` and :mod:`~reconcile.compare.obstacles` - what follows from it field by field, and what
-  stands in the way; :mod:`~reconcile.compare.expressible` - what QuickBooks can hold at all
+* :mod:`~reconcile.compare.cells` and :mod:`~reconcile.compare.obstacles` - what follows from it field by field, and
+  what stands in the way; :mod:`~reconcile.compare.expressible` - what QuickBooks can hold at all
 * :mod:`~reconcile.compare.diff` - all of this for one entity, with what became of records that one side lacks
 * :mod:`~reconcile.compare.planning` - the operations that follow, and what waits for what;
   :mod:`~reconcile.compare.effects` - the mails and charges they would cause;

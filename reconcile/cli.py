@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -31,7 +31,7 @@ app = typer.Typer(
     epilog=(
         "Start with `reconcile demo`: it shows everything on a sample company and leaves its notebooks to look at. "
         "For a company of your own: write reconcile.toml, then `reconcile key`, `reconcile migrate`, "
-        "`reconcile credentials COMPANY` and `reconcile run COMPANY --dry-run`, which writes nothing."
+        "`reconcile connect COMPANY` and `reconcile run COMPANY --dry-run`, which writes nothing."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -101,23 +101,16 @@ def runs(
 ) -> None:
     """List runs, newest first."""
     from reconcile.config import load_config
-    from reconcile.evidence import CENTRAL
     from reconcile.state import runs as stored
     from reconcile.state.database import open_state
 
     config = load_config()
     if company is not None:
         config.company(company)
-    console = Console(highlight=False)
     listed = stored.find(open_state(config.state_url), company=company, limit=limit)
-    for found in listed:
-        started = f"{found.started_at.astimezone(CENTRAL):%Y-%m-%d %H:%M} Central"
-        line = Text(f"{found.id}  {found.company}  {started}  {found.slot or found.kind}  ")
-        console.print(line.append(found.outcome.value, style=f"bold {_COLOURS[found.outcome]}"), soft_wrap=True)
-        if found.reason:
-            console.print(Padding(Text(_inert(found.reason)), (0, 0, 0, 4)))
+    _print_runs(listed)
     if not listed:
-        console.print("There are no runs yet. Start one with `reconcile run COMPANY`.")
+        typer.echo("There are no runs yet. Start one with `reconcile run COMPANY`.")
 
 
 @app.command()
@@ -173,11 +166,18 @@ def settings(
 
 
 @app.command()
-def key() -> None:
+def key(
+    *, show: Annotated[bool, typer.Option("--show", help="Only print a new key, for RECONCILE_KEY.")] = False
+) -> None:
     """Make the key that seals stored credentials, in the key file of reconcile.toml."""
+    from cryptography.fernet import Fernet
+
     from reconcile.config import load_config
     from reconcile.state.tokens import make_key_file
 
+    if show:
+        typer.echo(Fernet.generate_key().decode())
+        return
     path = load_config().key_file
     make_key_file(path)
     typer.echo(
@@ -212,6 +212,113 @@ def credentials(
         raise ConfigurationError("Standard input is not a JSON object with the credentials.") from error
     store_credentials(load_config(), company, given)
     typer.echo(f"The QuickBooks credentials of {company} are stored, encrypted.")
+
+
+@app.command()
+def connect(
+    company: Annotated[str, typer.Argument(help="Company key, as in reconcile.toml.")],
+    *,
+    paste: Annotated[
+        bool, typer.Option("--paste", help="No browser here: print the address, read the one you were led to.")
+    ] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Loopback port that Intuit leads back to.")] = 8723,
+    redirect_uri: Annotated[str, typer.Option(help="With --paste: another registered redirect address.")] = "",
+    other_company: Annotated[
+        str, typer.Option(metavar="REASON", help="Why another QuickBooks company takes the place of the former one.")
+    ] = "",
+) -> None:
+    """Connect a company to its QuickBooks: opens Intuit's consent page, keeps what it grants, encrypted.
+
+    The program's keys at Intuit come from RECONCILE_CLIENT_ID and RECONCILE_CLIENT_SECRET, else from the last
+    connection, else as one line of JSON (client_id, client_secret) from standard input; never from arguments.
+    """
+    import webbrowser
+
+    from reconcile import connect as connecting
+    from reconcile.config import load_config
+    from reconcile.errors import ConfigurationError
+
+    config = load_config()
+    keys = connecting.keys_of_environment()
+    if keys is None and not connecting.has_stored_keys(config, company):
+        keys = connecting.keys_of(_json_line("The program's keys at Intuit as one line of JSON: "))
+    if redirect_uri and not paste:
+        raise ConfigurationError("--redirect-uri goes with --paste: this program listens on the loopback address only.")
+    connector = connecting.Connector(config, company, keys, because=other_company)
+    try:
+        if paste:
+            consent = connector.consent(redirect_uri or connecting.redirect_uri(port))
+            typer.echo(f"Open this address in a browser and allow access:\n\n{connector.address(consent)}\n")
+            typer.echo("The browser is then led to an address that may not load. Paste that address here:")
+            grant = consent.accept(sys.stdin.readline())
+        else:
+            with connecting.listening(connector.consent, port, lambda said: typer.echo(_inert(said), err=True)) as (
+                consent,
+                wait,
+            ):
+                address = connector.address(consent)
+                typer.echo(
+                    f"Allow access in the browser. If none opens, open this address on this machine:\n\n{address}"
+                )
+                webbrowser.open(address)
+                grant = wait(connecting.PATIENCE)
+        made = connector.finish(consent, grant)
+    finally:
+        connector.close()
+    typer.echo(_inert(made.sentence))
+    if not made.problem:
+        _print_readiness(company)
+
+
+@app.command()
+def disconnect(company: Annotated[str, typer.Argument(help="Company key, as in reconcile.toml.")]) -> None:
+    """End a company's connection to QuickBooks, at Intuit and here; a run in hand stops after its operation."""
+    from reconcile.config import load_config
+    from reconcile.connect import disconnect as end
+
+    typer.echo(end(load_config(), company))
+
+
+@app.command()
+def status(company: Annotated[str, typer.Argument(help="Company key, as in reconcile.toml.")]) -> None:
+    """How a company stands with QuickBooks: who is behind the connection, until when, its last runs.
+
+    Exit code 1 when it needs a person within 30 days, 0 otherwise.
+    """
+    from datetime import UTC, datetime
+
+    from reconcile.config import load_config
+    from reconcile.connect import standing
+
+    found = standing(load_config(), company)
+    warnings = found.warnings(datetime.now(UTC))
+    console = Console(highlight=False)
+    for name, value in found.facts():
+        console.print(Text(f"{name:<22}{_inert(value)}"), soft_wrap=True)
+    for warning in warnings:
+        console.print(Text(_inert(warning), style="yellow"))
+    _print_runs(found.runs)
+    raise typer.Exit(1 if warnings else 0)
+
+
+@app.command()
+def readiness(company: Annotated[str, typer.Argument(help="Company key, as in reconcile.toml.")]) -> None:
+    """What in this QuickBooks company would make the sync fail or surprise, each with what to do.
+
+    Exit code 1 when something needs a person, 0 otherwise.
+    """
+    raise typer.Exit(_print_readiness(company))
+
+
+@app.command()
+def rotate_key() -> None:
+    """Replace the key that seals stored credentials. Cut off, it is run again; until it has finished both keys work."""
+    from reconcile.config import load_config
+    from reconcile.connections import open_vault
+    from reconcile.state.database import open_state
+
+    config = load_config()
+    typer.echo(open_vault(config, open_state(config.state_url)).rotate_key())
 
 
 @app.command()
@@ -282,6 +389,53 @@ def _print_run(found: Run, folder: Path) -> None:
         if reached and entity not in reached:
             console.print(Text(f"  {entity.step}. {entity.plural:<10} not started"))
     console.print(Text(f"Run {found.id}; evidence: {folder / found.folder}"), soft_wrap=True)
+
+
+def _print_runs(listed: Iterable[Run]) -> None:
+    from reconcile.evidence import CENTRAL
+
+    console = Console(highlight=False)
+    for found in listed:
+        started = f"{found.started_at.astimezone(CENTRAL):%Y-%m-%d %H:%M} Central"
+        line = Text(f"{found.id}  {found.company}  {started}  {found.slot or found.kind}  ")
+        console.print(line.append(found.outcome.value, style=f"bold {_COLOURS[found.outcome]}"), soft_wrap=True)
+        if found.reason:
+            console.print(Padding(Text(_inert(found.reason)), (0, 0, 0, 4)))
+
+
+def _print_readiness(company: str) -> int:
+    """The readiness table; 1 when something needs a person, else 0."""
+    from rich.table import Table
+
+    from reconcile.config import load_config
+    from reconcile.readiness import Level
+    from reconcile.readiness import readiness as look
+
+    rows = look(load_config(), company)
+    styles = {Level.READY: "green", Level.NOTE: "cyan", Level.ATTENTION: "yellow", Level.STOPS: "red"}
+    table = Table("what", "", "found", "what to do", box=None, pad_edge=False)
+    for row in rows:
+        mark = Text(row.level.value, style=styles[row.level])
+        table.add_row(Text(row.subject), mark, Text(_inert(row.found)), Text(_inert(row.remedy)))
+    Console(highlight=False).print(table)
+    return int(any(row.level in {Level.ATTENTION, Level.STOPS} for row in rows))
+
+
+def _json_line(prompt: str) -> Any:
+    """One line of JSON from standard input, not shown when somebody types it.
+
+    Raises:
+        ConfigurationError: it is no JSON; nothing of it is shown.
+    """
+    import getpass
+
+    from reconcile.errors import ConfigurationError
+
+    line = getpass.getpass(prompt) if sys.stdin.isatty() else sys.stdin.readline()
+    try:
+        return json.loads(line)
+    except ValueError:
+        raise ConfigurationError("Standard input holds no line of JSON.") from None
 
 
 def _print_findings(findings: list[dict[str, Any]]) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
 from reconcile.config import CompanyConfig, Config
-from reconcile.errors import ConfigurationError
+from reconcile.errors import ConfigurationError, RefusedError
 from reconcile.model.entities import Side
 from reconcile.sides.billing import BillingReader, BillingWriter
 from reconcile.sides.quickbooks import (
@@ -27,6 +27,8 @@ from reconcile.state.database import open_state
 from reconcile.state.tokens import TokenVault
 
 NEEDED = ("client_id", "client_secret", "access_token", "refresh_token")
+_SECRET = frozenset({*NEEDED, "previous_refresh_token"})
+_MOMENTS = ("access_expires_at", "refresh_expires_at", "connection_expires_at", "ended_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,32 +42,22 @@ class VaultTokenStore:
         """The newest tokens.
 
         Raises:
-            ConfigurationError: none are stored for this company.
+            RefusedError: none are stored for this company; also when it was disconnected just now.
         """
-        stored = _stored(self.vault, self.company)
-        return Tokens(
-            access_token=stored["access_token"],
-            refresh_token=stored["refresh_token"],
-            previous_refresh_token=stored.get("previous_refresh_token", ""),
-            access_expires_at=_moment(stored.get("access_expires_at", "")),
-            refresh_expires_at=_moment(stored.get("refresh_expires_at", "")),
-        )
+        return tokens_of(self._kept())
 
     def save(self, tokens: Tokens) -> None:
         """Keep these tokens, committed before it returns."""
-        stored = _stored(self.vault, self.company)
-        self.vault.store(
-            self.company,
-            {
-                "client_id": stored["client_id"],
-                "client_secret": stored["client_secret"],
-                "access_token": tokens.access_token,
-                "refresh_token": tokens.refresh_token,
-                "previous_refresh_token": tokens.previous_refresh_token,
-                "access_expires_at": tokens.access_expires_at.isoformat() if tokens.access_expires_at else "",
-                "refresh_expires_at": tokens.refresh_expires_at.isoformat() if tokens.refresh_expires_at else "",
-            },
-        )
+        self.vault.store(self.company, {**self._kept(), **told(tokens)})
+
+    def _kept(self) -> Mapping[str, str]:
+        kept = self.vault.load(self.company)
+        if kept is None:
+            raise RefusedError(
+                f"{self.company} is not (or no longer) connected to QuickBooks. Connect it: `reconcile connect "
+                f"{self.company}`."
+            )
+        return kept
 
     def lock(self) -> AbstractContextManager[object]:
         """Serialises refreshes across processes."""
@@ -77,13 +69,34 @@ def open_vault(config: Config, engine: Engine) -> TokenVault:
     return TokenVault(engine, config.key_file)
 
 
+def told(tokens: Tokens) -> dict[str, str]:
+    """Tokens as the vault keeps them: texts by name."""
+    moments = {name: getattr(tokens, name) for name in _MOMENTS}
+    return {
+        "access_token": tokens.access_token,
+        "refresh_token": tokens.refresh_token,
+        "previous_refresh_token": tokens.previous_refresh_token,
+        **{name: moment.isoformat() if moment else "" for name, moment in moments.items()},
+    }
+
+
+def tokens_of(stored: Mapping[str, str]) -> Tokens:
+    """Tokens as the vault kept them."""
+    return Tokens(
+        access_token=stored["access_token"],
+        refresh_token=stored["refresh_token"],
+        previous_refresh_token=stored.get("previous_refresh_token", ""),
+        **{name: _moment(stored.get(name, "")) for name in _MOMENTS},
+    )
+
+
 def store_credentials(config: Config, company: str, given: Mapping[str, object]) -> None:
     """Store a company's QuickBooks credentials, encrypted.
 
     Raises:
         ConfigurationError: the company is unknown, or a credential is missing or no text. Names it, shows no value.
     """
-    config.company(company)
+    known = config.company(company)
     if not isinstance(given, Mapping):
         raise ConfigurationError("Credentials must be one JSON object.")
     kept: dict[str, str] = {}
@@ -92,6 +105,7 @@ def store_credentials(config: Config, company: str, given: Mapping[str, object])
         if not isinstance(value, str) or not value:
             raise ConfigurationError(f"The credentials lack {name}, or it is not a text.")
         kept[name] = value
+    kept["realm_id"] = known.books.realm_id or str(given.get("realm_id") or "")
     engine = open_state(config.state_url)
     try:
         open_vault(config, engine).store(company, kept)
@@ -109,7 +123,7 @@ def company_secrets(config: Config, company: str, engine: Engine) -> frozenset[s
         stored = [vault.load(company) or {}, vault.load_previous(company) or {}]
     except ConfigurationError:
         stored = []
-    secret = {value for kept in stored for name, value in kept.items() if not name.endswith("_at")}
+    secret = {value for kept in stored for name, value in kept.items() if name in _SECRET}
     secret |= {
         b64encode(f"{kept['client_id']}:{kept['client_secret']}".encode()).decode()  # as HTTP basic authentication
         for kept in stored
@@ -125,38 +139,63 @@ def company_secrets(config: Config, company: str, engine: Engine) -> frozenset[s
 def connect_readers(config: Config, company: CompanyConfig, engine: Engine) -> Mapping[Side, Readable]:
     """Both sides, for reading only: these objects have no write methods."""
     return {
-        Side.BOOKS: QuickBooksReader(_session(config, company, engine)),
+        Side.BOOKS: QuickBooksReader(quickbooks_session(config, company, engine)),
         Side.BILLING: BillingReader(company.billing.url, company.key, currency=company.currency),
     }
 
 
 def connect_writers(config: Config, company: CompanyConfig, engine: Engine) -> Mapping[Side, Writable]:
     """Both sides, for reading and writing."""
-    session = _session(config, company, engine)
+    session = quickbooks_session(config, company, engine)
     return {
         Side.BOOKS: QuickBooksWriter(session, income_account=company.books.income_account),
         Side.BILLING: BillingWriter(company.billing.url, company.key, currency=company.currency),
     }
 
 
-def _session(config: Config, company: CompanyConfig, engine: Engine) -> QuickBooksSession:
+def quickbooks_session(config: Config, company: CompanyConfig, engine: Engine) -> QuickBooksSession:
+    """The connection to a company's QuickBooks, with what is stored of it.
+
+    Raises:
+        ConfigurationError: nothing is stored, or it is for another company than reconcile.toml names.
+    """
     vault = open_vault(config, engine)
     stored = _stored(vault, company.key)
     connection = QuickBooksConnection(
         base_url=company.books.base_url,
         discovery_url=company.books.discovery_url,
-        realm_id=company.books.realm_id,
+        realm_id=_realm(company, stored),
         client_id=stored["client_id"],
         client_secret=stored["client_secret"],
     )
     return QuickBooksSession(connection, VaultTokenStore(vault, company.key))
 
 
+def _realm(company: CompanyConfig, stored: Mapping[str, str]) -> str:
+    """The QuickBooks company that the stored connection is for.
+
+    Raises:
+        ConfigurationError: reconcile.toml names another one, or nobody names one.
+    """
+    wanted, connected = company.books.realm_id, stored.get("realm_id", "")
+    if wanted and connected and wanted != connected:
+        raise ConfigurationError(
+            f"reconcile.toml says that {company.key} is QuickBooks company {wanted}, but company {connected} is "
+            f"connected. Correct realm_id there, or connect the right one with `reconcile connect {company.key}`."
+        )
+    if not wanted and not connected:
+        raise ConfigurationError(
+            f"It is not known which QuickBooks company {company.key} is. Connect it with `reconcile connect "
+            f"{company.key}`."
+        )
+    return wanted or connected
+
+
 def _stored(vault: TokenVault, company: str) -> Mapping[str, str]:
     stored = vault.load(company)
     if stored is None:
         raise ConfigurationError(
-            f"No QuickBooks credentials are stored for {company!r}. Store them with `reconcile credentials {company}`."
+            f"No QuickBooks credentials are stored for {company!r}. Connect it with `reconcile connect {company}`."
         )
     return stored
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol, cast
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, CursorResult, Engine, insert, select, update
 
 from reconcile.errors import GuardError
 from reconcile.model.entities import Side
+from reconcile.model.journal import EntryStatus
 from reconcile.state.database import reading, upserting, writing
-from reconcile.state.schema import CompanyRow, IdentityRow
+from reconcile.state.schema import CompanyRow, CursorRow, IdentityRow, JournalRow, LinkRow, PendingRow
 
 
 class Identity(Protocol):
@@ -82,6 +83,37 @@ def known_identity(engine: Engine, company: str, side: Side) -> KnownIdentity | 
     """Who was registered for this side; ``None`` when nobody was."""
     with reading(engine) as connection:
         return _known(connection, company, side)
+
+
+def put_away(engine: Engine, company: str, side: Side) -> int:
+    """Put away what is remembered of the company behind one side, because another one takes its place.
+
+    Links with their bases, cursors, waiting records and open journal entries go under a key of their own: nothing is
+    lost, and nothing of it is ever taken for the new company's. Journal entries that are answered stay: request ids
+    must not be used twice.
+
+    Returns:
+        How many open journal entries were put away: writes of which nobody will find out any more by themselves.
+    """
+    now = datetime.now(UTC)
+    with writing(engine) as connection:
+        known = _known(connection, company, side)
+        if known is None:
+            return 0
+        shelf = f"{company}~{known.company_id}~{now:%Y%m%dT%H%M%S%f}"
+        remember_company(connection, shelf)
+        connection.execute(
+            update(IdentityRow)
+            .where(IdentityRow.company == company, IdentityRow.side == side.value)
+            .values(company=shelf)
+        )
+        for table in (LinkRow, CursorRow, PendingRow):
+            connection.execute(update(table).where(table.company == company).values(company=shelf))
+        still_open = update(JournalRow).where(
+            JournalRow.company == company,
+            JournalRow.status.in_([status.value for status in EntryStatus if status.open]),
+        )
+        return cast("CursorResult[Any]", connection.execute(still_open.values(company=shelf))).rowcount
 
 
 def remember_company(connection: Connection, company: str) -> None:

@@ -1,23 +1,25 @@
 """QuickBooks Online as the books side: everything that is peculiar to it stays in this room.
 
-============  ======================================================================================================
-module        what lives there
-============  ======================================================================================================
-``records``   the shapes of QuickBooks' JSON, typed
-``mapping``   QuickBooks' records -> our words (pure)
-``bodies``    our words -> QuickBooks' requests (pure)
-``discounts`` the two ways of saying a discount (pure)
-``faults``    refusals as values, in a bookkeeper's words
-``query``     the one builder of query statements
-``tokens``    tokens and where they are kept
-``limiter``   how often we may call
-``transport`` one HTTP exchange with its time-outs
-``session``   a connection: python-quickbooks with what it lacks
-``pages``     bytes -> records
-``frames``    records -> frames
-``reader``    census, changes, single records
-``writer``    create, update, void, deactivate; looking for lost records
-============  ======================================================================================================
+==============  ======================================================================================================
+module          what lives there
+==============  ======================================================================================================
+``records``     the shapes of QuickBooks' JSON, typed
+``mapping``     QuickBooks' records -> our words (pure)
+``bodies``      our words -> QuickBooks' requests (pure)
+``discounts``   the two ways of saying a discount (pure)
+``faults``      refusals as values, in a bookkeeper's words
+``query``       the one builder of query statements
+``tokens``      tokens and where they are kept
+``oauth``       how tokens are got: consent, exchange, renewal, revocation
+``limiter``     how often we may call
+``transport``   one HTTP exchange with its time-outs
+``session``     a connection: python-quickbooks with what it lacks
+``pages``       bytes -> records
+``frames``      records -> frames
+``preferences`` what the company has chosen that the sync depends on
+``reader``      census, changes, single records
+``writer``      create, update, void, deactivate; looking for lost records
+==============  ======================================================================================================
 
 How fields map. ``<->`` is carried both ways, ``->`` only read; what a row does not name is *preserved*: updates are
 sparse and never mention it.
@@ -65,6 +67,8 @@ Payments (``Payment``)
 """
 
 from reconcile.sides.quickbooks.limiter import Limiter, Limits
+from reconcile.sides.quickbooks.oauth import AuthorizationServer, Program
+from reconcile.sides.quickbooks.preferences import Preferences, SalesTax
 from reconcile.sides.quickbooks.reader import QuickBooksReader
 from reconcile.sides.quickbooks.session import (
     FaultedError,
@@ -78,16 +82,20 @@ from reconcile.sides.quickbooks.transport import Bounds
 from reconcile.sides.quickbooks.writer import QuickBooksWriter
 
 __all__ = [
+    "AuthorizationServer",
     "Bounds",
     "FaultedError",
     "Limiter",
     "Limits",
     "MemoryTokenStore",
     "Patience",
+    "Preferences",
+    "Program",
     "QuickBooksConnection",
     "QuickBooksReader",
     "QuickBooksSession",
     "QuickBooksWriter",
+    "SalesTax",
     "ThrottledError",
     "TokenStore",
     "Tokens",

@@ -14,6 +14,7 @@ from reconcile.sides.quickbooks.faults import NOT_FOUND
 from reconcile.sides.quickbooks.frames import Harvest
 from reconcile.sides.quickbooks.mapping import Lookups
 from reconcile.sides.quickbooks.pages import Page, page_decoder, read_each
+from reconcile.sides.quickbooks.preferences import Preferences, preferences_of
 from reconcile.sides.quickbooks.records import SHAPES, PaymentMethod, TaxAgency, TaxRate, resource
 from reconcile.sides.quickbooks.session import Answer, QuickBooksSession, server_time
 from reconcile.sides.side import CompanyIdentity, Progress, no_progress
@@ -93,6 +94,24 @@ class QuickBooksReader:
                 "QuickBooks does not say which currency this company has. Open the company's currency settings in "
                 "QuickBooks, save them, then try again."
             ) from error
+
+    def preferences(self) -> Preferences:
+        """What the company has chosen that the sync depends on.
+
+        Raises:
+            RefusedError: QuickBooks does not say, or refuses.
+        """
+        return preferences_of(self._preferences())
+
+    def income_account_id(self, name: str) -> str | None:
+        """The id of the active income account of this full name; ``None`` when there is none."""
+        content = self._session.query(query.select("Account", query.equals("FullyQualifiedName", name)))
+        found = [
+            account
+            for account in content.get("QueryResponse", {}).get("Account", [])
+            if account.get("Classification") == "Revenue" or account.get("AccountType") in {"Income", "Other Income"}
+        ]
+        return str(found[0]["Id"]) if found else None
 
     def _preferences(self) -> Mapping[str, Any]:
         """The company's settings, asked once."""

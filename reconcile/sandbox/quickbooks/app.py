@@ -29,7 +29,6 @@ from reconcile.sandbox.quickbooks.faults import FaultError, GatewayFault
 from reconcile.sandbox.quickbooks.limits import ThrottledError
 from reconcile.sandbox.quickbooks.numbers import NotJsonError, parse, render
 from reconcile.sandbox.quickbooks.oauth import ACCOUNTING, SCOPES, BearerError, OAuthError
-from reconcile.sandbox.quickbooks.sales import exchange_rate
 from reconcile.sandbox.quickbooks.server import Server
 from reconcile.sandbox.quickbooks.tempers import Tempers
 
@@ -263,7 +262,7 @@ class _Api:
         body = {
             "SourceCurrencyCode": code,
             "TargetCurrencyCode": company.state.home_currency,
-            "Rate": exchange_rate(company.state, code, day.isoformat()),
+            "Rate": company.state.exchange_rate(code, day.isoformat()),
             "AsOfDate": day.isoformat(),
             "domain": "QBO",
             "sparse": False,

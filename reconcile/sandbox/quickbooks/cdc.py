@@ -33,7 +33,7 @@ def changes(state: CompanyState, entities: str, changed_since: str) -> bytes:
         raise FaultError(faults.required("entities"))
     if not changed_since:
         raise FaultError(faults.required("changedSince"))
-    moment = parse_moment(changed_since.replace(" ", "+") if "T" in changed_since else changed_since)
+    moment = parse_moment(changed_since.replace(" ", "+") if "T" in changed_since else changed_since, state.zone)
     if moment is None:
         raise FaultError(faults.invalid_date(changed_since, "changedSince", impossible=False))
     now = state.now()

@@ -4,7 +4,7 @@ QuickBooks shows times in Pacific time with an offset: record times to the secon
 with trailing zeros cut. A date on a transaction is the Pacific date.
 """
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -72,14 +72,14 @@ def stamp_millis(epoch: float) -> str:
     return local.isoformat(timespec="milliseconds").rstrip("0").rstrip(".") + offset
 
 
-def parse_moment(text: str) -> float | None:
-    """Seconds since 1970 of a date or date-time, read as Pacific time without an offset; `None` if it is neither."""
+def parse_moment(text: str, zone: tzinfo = PACIFIC) -> float | None:
+    """Seconds since 1970 of a date or date-time, which is in `zone` if it has no offset; `None` if it is neither."""
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
         return None
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=PACIFIC)
+        moment = moment.replace(tzinfo=zone)
     return moment.timestamp()
 
 

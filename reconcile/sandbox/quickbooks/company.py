@@ -18,7 +18,6 @@ from reconcile.sandbox.quickbooks.query import LARGEST_PAGE, QueryEngine
 from reconcile.sandbox.quickbooks.state import CompanyState
 from reconcile.sandbox.quickbooks.store import Answer, Record
 
-LARGEST_BATCH: Final = 30
 LONGEST_REQUEST_ID: Final = 50
 _SHOWN_OF_REQUEST_ID: Final = 10
 _OPERATIONS: Final = frozenset({"create", "update", "delete", "void"})
@@ -31,6 +30,7 @@ _RULES: Final[dict[tuple[str, str], Rule]] = {
     ("list", "create"): lists.create,
     ("list", "update"): lists.update,
     ("tax", "create"): taxes.create_agency,
+    ("tax", "update"): taxes.update_name,
     ("company", "update"): settings.update,
     ("payment", "create"): payments.create,
     ("payment", "update"): payments.update,
@@ -250,8 +250,20 @@ class Company:
                 2130, "Invalid Request ID", "Invalid Request ID : the request id is not printable", "requestid"
             )
 
+    def _offers(self, resource: Resource, action: str) -> bool:
+        switches = self.state.switches
+        match resource.name, action:
+            case "CreditMemo", "void":
+                return switches.credit_memo_void
+            case "RefundReceipt", "void":
+                return switches.refund_receipt_void
+            case "TaxCode" | "TaxRate", "update":
+                return switches.tax_codes_updatable
+            case _:
+                return action in resource.actions
+
     def _require(self, resource: Resource, action: str) -> None:
-        if action not in resource.actions:
+        if not self._offers(resource, action):
             what = f"{action} on entity {resource.name.lower()}"
             raise faults.unsupported(what, self.state.switches.unsupported_operation_status)
 
@@ -312,9 +324,12 @@ class Company:
         items = body["BatchItemRequest"]
         if not items:
             raise FaultError(faults.required("BatchItemRequest"))
-        if len(items) > LARGEST_BATCH:
-            detail = f"Batch size exceeds allowed limit : {len(items)} items; the maximum is {LARGEST_BATCH}."
-            raise faults.one(1040, "Batch size exceeds allowed limit", detail)
+        largest = self.state.switches.largest_batch
+        if len(items) > largest:
+            if self.state.switches.oversized_batch == "fault":
+                detail = f"Batch size exceeds allowed limit : {len(items)} items; the maximum is {largest}."
+                raise faults.one(1040, "Batch size exceeds allowed limit", detail)
+            items = items[:largest]
         answers = []
         room = LARGEST_PAGE
         for item in items:

@@ -1,28 +1,45 @@
-"""Deposits, bills, bill payments, purchases, journal entries and notes: what the nightly work only passes by.
+"""Deposits, bills and what pays them, purchases, journal entries and notes: what the nightly work only passes by.
 
-They are checked, totalled and stored with the right envelopes. A deposit also locks the payments in it.
+They are checked, totalled and stored with the right envelopes. A deposit locks the payments in it; a bill payment takes
+from the balances of bills and vendor credits, and of their vendor, as a payment does from invoices and credit memos.
 """
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Final
 
-from reconcile.sandbox.quickbooks import attachments, faults
+from reconcile.sandbox.quickbooks import attachments, faults, stock
+from reconcile.sandbox.quickbooks.clock import parse_date
 from reconcile.sandbox.quickbooks.entities import RESOURCES, Resource
-from reconcile.sandbox.quickbooks.faults import FaultError
-from reconcile.sandbox.quickbooks.links import check_period, mark_voided
-from reconcile.sandbox.quickbooks.numbers import ZERO, JsonObject, amount, as_decimal
+from reconcile.sandbox.quickbooks.faults import FaultError, Problem
+from reconcile.sandbox.quickbooks.links import (
+    applied,
+    check_period,
+    mark_voided,
+    move_balances,
+    refresh_target,
+    set_open_amount,
+)
+from reconcile.sandbox.quickbooks.lists import WRONG_ACCOUNT
+from reconcile.sandbox.quickbooks.numbers import ZERO, JsonObject, amount, as_decimal, cents, plain
 from reconcile.sandbox.quickbooks.state import CompanyState, merged, money_of, references
+from reconcile.sandbox.quickbooks.store import Record, applications_of
 
 _REQUIRED: Final = {
     "Deposit": ("DepositToAccountRef", "Line"),
     "Bill": ("VendorRef", "Line"),
+    "VendorCredit": ("VendorRef", "Line"),
     "BillPayment": ("VendorRef", "PayType", "TotalAmt", "Line"),
     "Purchase": ("PaymentType", "AccountRef", "Line"),
     "JournalEntry": ("Line",),
     "Attachable": (),
 }
-_GIVEN_TOTAL: Final = frozenset({"BillPayment"})
+_GIVEN_TOTAL: Final = frozenset({"BillPayment", "JournalEntry"})
+_OWED: Final = frozenset({"Bill", "VendorCredit"})
+_EXPENSES: Final = frozenset({"Bill", "VendorCredit", "Purchase"})
 _DEPOSITABLE: Final = frozenset({"Payment", "SalesReceipt", "RefundReceipt", "JournalEntry"})
+_DEPOSIT_ACCOUNTS: Final = frozenset({"Bank", "Other Current Asset"})
+_PURCHASE_ACCOUNTS: Final = {"Cash": frozenset({"Bank"}), "Check": frozenset({"Bank"}), "CreditCard": {"Credit Card"}}
 _FEWEST_POSTINGS: Final = 2
 
 
@@ -31,7 +48,7 @@ def create(state: CompanyState, resource: Resource, cleaned: JsonObject, record_
     body = {name: value for name, value in cleaned.items() if value != "" and name not in {"Id", "SyncToken", "sparse"}}
     state.resolve(resource, body)
     _complete(state, resource, body, own="")
-    return state.add(resource, body, record_id)
+    return _spread(state, resource, None, state.add(resource, body, record_id))
 
 
 def update(state: CompanyState, resource: Resource, cleaned: JsonObject) -> JsonObject:
@@ -42,25 +59,62 @@ def update(state: CompanyState, resource: Resource, cleaned: JsonObject) -> Json
     body = merged(resource, stored, cleaned)
     check_period(state, stored)
     _complete(state, resource, body, own=record.id)
-    return state.change(resource, body)
+    if resource.name in _OWED and set_open_amount(state, resource.name, body) < ZERO:
+        raise faults.business("The amount of the transaction is less than the payments applied to it.")
+    return _spread(state, resource, stored, state.change(resource, body))
 
 
 def void(state: CompanyState, resource: Resource, cleaned: JsonObject) -> JsonObject:
     """Void a document: it stays with nothing in it."""
     record = state.current(resource.name, cleaned)
+    stored = record.body()
     body = {**record.body(), "TotalAmt": 0, "Line": []}
     check_period(state, body)
     mark_voided(body)
-    return state.change(resource, body)
+    return _spread(state, resource, stored, state.change(resource, body))
 
 
 def delete(state: CompanyState, resource: Resource, cleaned: JsonObject) -> JsonObject:
-    """Delete a document; what sat in a deposit is free again."""
+    """Delete a document; what sat in a deposit is free again, and what a bill payment paid is open again."""
     record = state.current(resource.name, cleaned)
     check_period(state, record.body())
     if resource.group == "attachment":
         state.store.put_file(record.id, None)
-    return state.remove(resource, record)
+    if resource.name in _OWED:
+        _release(state, resource, record)
+    stored = state.record(resource.name, record.id).body()
+    answer = state.remove(resource, record)
+    _spread(state, resource, stored, None)
+    return answer
+
+
+def _spread(state: CompanyState, resource: Resource, before: JsonObject | None, after: JsonObject | None) -> JsonObject:
+    """Carry a change over to what it settles, to its vendor and to stock; returns the document as it is then."""
+    if resource.name in _OWED:
+        move_balances(state, resource.name, before, after)
+    stock.move(state, resource.name, before, after)
+    if resource.name == "BillPayment":
+        touched = applications_of(before or {}) + applications_of(after or {})
+        for kind, target in dict.fromkeys((one.kind, one.target) for one in touched):
+            if kind in _OWED:
+                refresh_target(state, kind, target)
+    record = state.store.get(resource.name, str((after or before or {})["Id"]))
+    return (after or {}) if record is None else record.body()
+
+
+def _release(state: CompanyState, resource: Resource, record: Record) -> None:
+    """Take a bill out of the payments that settle it, or refuse to remove it."""
+    for payment in state.store.find("settled by", resource.name, record.id):
+        if state.switches.remove_paid_invoice == "fault":
+            raise faults.business("You cannot delete this transaction because it has payments applied to it.")
+        before, body = payment.body(), payment.body()
+        body["Line"] = [
+            line
+            for line in body["Line"]
+            if not any((str(link["TxnType"]), str(link["TxnId"])) == (resource.name, record.id)
+                       for link in line.get("LinkedTxn", ()))
+        ]  # fmt: skip
+        _spread(state, RESOURCES["BillPayment"], before, state.change(RESOURCES["BillPayment"], body))
 
 
 def _complete(state: CompanyState, resource: Resource, body: JsonObject, own: str) -> None:
@@ -71,39 +125,141 @@ def _complete(state: CompanyState, resource: Resource, body: JsonObject, own: st
         attachments.check_targets(state, body)
         return
     body.setdefault("TxnDate", state.today().isoformat())
-    body.setdefault("CurrencyRef", state.currency_ref())
+    _set_currency(state, body)
     check_period(state, body)
-    for place, line in enumerate(body.get("Line", ()), start=1):
+    _number_lines(resource, body)
+    if resource.name in _EXPENSES:
+        faults.combined(problem for line in body["Line"] for problem in _expense_problems(state, line))
+    _OWN_RULES.get(resource.name, _no_rule)(state, body, own)
+    if resource.name not in _GIVEN_TOTAL:
+        _set_total(state, resource, body)
+    if resource.name in _OWED and not own:
+        set_open_amount(state, resource.name, body)
+
+
+def _number_lines(resource: Resource, body: JsonObject) -> None:
+    for place, line in enumerate(body["Line"], start=1):
         line["Id"] = str(line.get("Id") or place)
         if resource.name != "BillPayment":
             line["LineNum"] = place
         if "Amount" in line:
             line["Amount"] = amount(as_decimal(line["Amount"]))
-    if resource.name == "Deposit":
-        _check_deposit_lines(state, body, own)
-    if resource.name == "JournalEntry":
-        _check_postings(body)
-    elif resource.name not in _GIVEN_TOTAL:
-        total = sum((money_of(line, "Amount") for line in body["Line"]), ZERO)
-        body["TotalAmt"] = amount(total)
-        if resource.name == "Bill":
-            body["Balance"] = amount(total)
 
 
-def _check_deposit_lines(state: CompanyState, body: JsonObject, own: str) -> None:
+def _set_total(state: CompanyState, resource: Resource, body: JsonObject) -> None:
+    total = sum((money_of(line, "Amount") for line in body["Line"]), ZERO)
+    if total < ZERO and resource.name != "Deposit":
+        raise faults.business("You must specify a transaction amount that is 0 or greater.")
+    body["TotalAmt"] = amount(total)
+    if state.multicurrency:
+        body["HomeTotalAmt"] = amount(total * as_decimal(body.get("ExchangeRate", 1)))
+
+
+def _set_currency(state: CompanyState, body: JsonObject) -> None:
+    ref = body.get("VendorRef")
+    vendor = state.store.get("Vendor", str(ref["value"])) if ref else None
+    expected: JsonObject = (vendor.body().get("CurrencyRef") if vendor else None) or state.currency_ref()
+    if state.multicurrency and not body.get("CurrencyRef"):
+        raise FaultError(faults.required("CurrencyRef"))
+    given: JsonObject = body.setdefault("CurrencyRef", expected)
+    if vendor is not None and given["value"] != expected["value"]:
+        raise faults.business("The currency of the transaction is invalid for customer/vendor/account.")
+    state.set_exchange_rate(body)
+
+
+def _expense_problems(state: CompanyState, line: JsonObject) -> list[Problem]:
+    """What is wrong with a line of a bill or purchase; fills in what QuickBooks fills in."""
+    kind = str(line.get("DetailType", ""))
+    if kind == "DescriptionOnly":
+        return []
+    detail = line.get(kind)
+    if kind not in {"ItemBasedExpenseLineDetail", "AccountBasedExpenseLineDetail"} or not isinstance(detail, dict):
+        return [faults.required("Line.DetailType") if not kind else faults.required(kind)]
+    detail.setdefault("BillableStatus", "NotBillable")
+    if state.country == "US":
+        detail.setdefault("TaxCodeRef", {"value": "NON"})
+    needed = "ItemRef" if kind.startswith("Item") else "AccountRef"
+    problems = [] if detail.get(needed) else [faults.required(needed)]
+    quantity, price = detail.get("Qty"), detail.get("UnitPrice")
+    if "Amount" not in line:
+        if quantity is None or price is None:
+            return [*problems, faults.required("Line.Amount")]
+        line["Amount"] = amount(cents(as_decimal(quantity) * as_decimal(price)))
+    elif quantity and price and cents(as_decimal(quantity) * as_decimal(price)) != money_of(line, "Amount"):
+        problems.append(faults.wrong_amount(f"{plain(money_of(line, 'Amount')):,}"))
+    return problems
+
+
+def _complete_bill(state: CompanyState, body: JsonObject, own: str) -> None:
+    del own
+    if "APAccountRef" not in body:
+        payables = [one for one in state.store.all("Account") if one.facts.get("accounttype") == "Accounts Payable"]
+        if payables:
+            body["APAccountRef"] = {"value": payables[0].id, "name": str(payables[0].facts["fullyqualifiedname"])}
+    vendor = state.record("Vendor", str(body["VendorRef"]["value"])).body()
+    if "SalesTermRef" not in body and "TermRef" in vendor:
+        body["SalesTermRef"] = vendor["TermRef"]
+    if "DueDate" not in body:
+        day = parse_date(str(body["TxnDate"])) or state.today()
+        ref = body.get("SalesTermRef")
+        term = state.store.get("Term", str(ref["value"])) if ref else None
+        days = int(term.body().get("DueDays", 0)) if term is not None else 0
+        body["DueDate"] = (day + timedelta(days=days)).isoformat()
+
+
+def _check_purchase(state: CompanyState, body: JsonObject, own: str) -> None:
+    del own
+    account = state.record("Account", str(body["AccountRef"]["value"]))
+    if account.facts.get("accounttype") not in _PURCHASE_ACCOUNTS[str(body["PaymentType"])]:
+        raise faults.business(WRONG_ACCOUNT)
+
+
+def _check_deposit(state: CompanyState, body: JsonObject, own: str) -> None:
+    account = state.record("Account", str(body["DepositToAccountRef"]["value"]))
+    if account.facts.get("accounttype") not in _DEPOSIT_ACCOUNTS:
+        raise faults.business(WRONG_ACCOUNT)
     for line in body["Line"]:
         for link in line.get("LinkedTxn", ()):
             kind, target = str(link.get("TxnType")), str(link.get("TxnId"))
             record = state.store.get(kind, target) if kind in _DEPOSITABLE else None
             if record is None:
-                detail = f"Transaction {target} cannot be linked : {kind} {target} cannot be deposited"
-                raise faults.one(620, "Transaction cannot be linked", detail)
+                raise faults.cannot_link(target, f"{kind} {target} cannot be deposited")
             if any(deposit.id != own for deposit in state.store.find("deposited", kind, target)):
-                detail = f"Transaction {target} cannot be linked : it is in another deposit"
-                raise faults.one(620, "Transaction cannot be linked", detail)
+                raise faults.cannot_link(target, "it is in another deposit")
 
 
-def _check_postings(body: JsonObject) -> None:
+def _check_bill_payment(state: CompanyState, body: JsonObject, own: str) -> None:
+    detail = "CheckPayment" if body["PayType"] == "Check" else "CreditCardPayment"
+    if not body.get(detail):
+        raise FaultError(faults.required(detail))
+    total = as_decimal(body["TotalAmt"])
+    if total < ZERO:
+        raise faults.business("You must specify a transaction amount that is 0 or greater.")
+    body["TotalAmt"] = amount(total)
+    paid = ZERO
+    wanted: dict[tuple[str, str], Decimal] = {}
+    for line in body["Line"]:
+        for link in line.get("LinkedTxn", ()):
+            kind, target = str(link.get("TxnType")), str(link.get("TxnId"))
+            link |= {"TxnType": kind, "TxnId": target}
+            record = state.store.get(kind, target) if kind in _OWED | {"JournalEntry", "Deposit"} else None
+            if record is None:
+                raise faults.cannot_link(target, f"{kind} {target} cannot be paid")
+            if kind not in _OWED:
+                continue
+            held = record.body()
+            if held["VendorRef"]["value"] != body["VendorRef"]["value"]:
+                raise faults.cannot_link(target, "it belongs to another vendor")
+            wanted[kind, target] = wanted.get((kind, target), ZERO) + money_of(line, "Amount")
+            if wanted[kind, target] > money_of(held, "TotalAmt") - applied(state, kind, target, without=own):
+                raise faults.business("The amount applied is more than the open balance of the transaction.")
+            paid += money_of(line, "Amount") if kind == "Bill" else -money_of(line, "Amount")
+    if paid > total:
+        raise faults.business("The amount applied is more than the amount paid and the credits used.")
+
+
+def _check_postings(state: CompanyState, body: JsonObject, own: str) -> None:
+    del state, own
     if len(body["Line"]) < _FEWEST_POSTINGS:
         raise faults.business("Fill out at least two detail lines to continue.")
     sums: dict[str, Decimal] = {"Debit": ZERO, "Credit": ZERO}
@@ -115,6 +271,19 @@ def _check_postings(body: JsonObject) -> None:
     if sums["Debit"] != sums["Credit"]:
         raise faults.one(2300, "Unbalanced Journal Entry", "The debits and credits of a journal entry must be equal.")
     body["TotalAmt"] = amount(sums["Debit"])
+
+
+def _no_rule(state: CompanyState, body: JsonObject, own: str) -> None:
+    """Nothing beyond what every document asks for."""
+
+
+_OWN_RULES: Final = {
+    "Bill": _complete_bill,
+    "Purchase": _check_purchase,
+    "Deposit": _check_deposit,
+    "BillPayment": _check_bill_payment,
+    "JournalEntry": _check_postings,
+}
 
 
 def set_exchange_rate(state: CompanyState, cleaned: JsonObject) -> JsonObject:

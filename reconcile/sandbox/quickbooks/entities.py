@@ -977,6 +977,32 @@ BillEx any
         actions=_TXN_ACTIONS,
     ),
     _resource(
+        "VendorCredit",
+        "transaction",
+        _TRANSACTION,
+        """
+VendorRef ref:Vendor ?
+APAccountRef ref:Account
+PayerRef any
+SalesTermRef ref:Term
+RemitToAddr one:PhysicalAddress
+ShipToAddr one:PhysicalAddress
+VendorAddr one:PhysicalAddress
+TotalAmt money ? -
+Balance money ? -
+HomeTotalAmt money -
+HomeBalance money -
+BillEmail any
+ReplyEmail any
+Memo text:4000
+ClassRef ref:Class
+GlobalTaxCalculation text
+VendorCreditEx any
+""",
+        sequence="transaction",
+        actions=_TXN_ACTIONS,
+    ),
+    _resource(
         "BillPayment",
         "transaction",
         _TRANSACTION,

@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape
 from reconcile.sandbox.quickbooks.clock import stamp_millis
 from reconcile.sandbox.quickbooks.numbers import JsonObject, render
 
+BUSINESS: Final = 6000
 VALIDATION: Final = "ValidationFault"
 SYSTEM: Final = "SystemFault"
 AUTHENTICATION: Final = "AuthenticationFault"
@@ -293,6 +294,24 @@ def invalid_query(detail: str) -> FaultError:
 def one(code: int, message: str, detail: str, element: str | None = "") -> FaultError:
     """Any other single problem."""
     return FaultError(Problem(code, message, detail, element))
+
+
+def feature_off(code: int, sentence: str) -> FaultError:
+    """5030, or 6000: the company has switched a feature off."""
+    if code == BUSINESS:
+        return business(sentence)
+    return one(code, "Feature Not Supported Error", f"Feature Not Supported Error : {sentence}")
+
+
+def wrong_amount(supplied: str) -> Problem:
+    """6070: quantity times price is not the amount."""
+    detail = f"Amount is not equal to UnitPrice * Qty. Supplied value:{supplied}"
+    return Problem(6070, "Amount calculation incorrect in the request", detail, "Line.Amount")
+
+
+def cannot_link(target: str, why: str) -> FaultError:
+    """620: a transaction cannot be linked to this one."""
+    return one(620, "Transaction cannot be linked", f"Transaction {target} cannot be linked : {why}")
 
 
 def system_failure(detail: str) -> FaultError:

@@ -10,11 +10,13 @@ from typing import Final
 from reconcile.sandbox.quickbooks import faults
 from reconcile.sandbox.quickbooks.clock import parse_date
 from reconcile.sandbox.quickbooks.entities import RESOURCES
-from reconcile.sandbox.quickbooks.lists import move_balance
+from reconcile.sandbox.quickbooks.lists import move_balance, move_vendor_balance
 from reconcile.sandbox.quickbooks.numbers import ZERO, JsonObject, amount, as_decimal, cents
 from reconcile.sandbox.quickbooks.state import CompanyState, money_of
+from reconcile.sandbox.quickbooks.store import Record
 
 VOIDED: Final = "Voided"
+_MIRRORED: Final = frozenset({"Payment", "BillPaymentCheck", "BillPaymentCreditCard"})
 _NAME_VALUE: Final = {
     "name": "{http://schema.intuit.com/finance/v3}NameValue",
     "declaredType": "com.intuit.schema.finance.v3.NameValue",
@@ -36,28 +38,34 @@ def applied(state: CompanyState, kind: str, target: str, *, without: str = "") -
     )
 
 
-def receivable(entity: str, body: JsonObject) -> Decimal:
-    """What a transaction adds to its customer's balance."""
+def open_amount(entity: str, body: JsonObject) -> Decimal:
+    """What a transaction adds to the balance of its customer or vendor."""
     match entity:
-        case "Invoice":
+        case "Invoice" | "Bill":
             return money_of(body, "Balance")
         case "CreditMemo":
             return -money_of(body, "RemainingCredit")
+        case "VendorCredit":
+            return -money_of(body, "Balance")
         case "Payment":
             return -money_of(body, "UnappliedAmt")
         case _:
             return ZERO
 
 
-def move_customer(state: CompanyState, entity: str, before: JsonObject | None, after: JsonObject | None) -> None:
-    """Carry a change of a transaction over to the balances of its customers."""
+def move_balances(state: CompanyState, entity: str, before: JsonObject | None, after: JsonObject | None) -> None:
+    """Carry a change of a transaction over to the balances of its customers or vendors."""
+    ref = "VendorRef" if entity in {"Bill", "VendorCredit"} else "CustomerRef"
     moves: dict[str, Decimal] = {}
     for body, sign in ((before, -1), (after, 1)):
-        if body is not None and (customer := body.get("CustomerRef")):
-            held = str(customer["value"])
-            moves[held] = moves.get(held, ZERO) + sign * receivable(entity, body)
-    for customer_id, by in moves.items():
-        move_balance(state, customer_id, by)
+        if body is not None and (party := body.get(ref)):
+            held = str(party["value"])
+            moves[held] = moves.get(held, ZERO) + sign * open_amount(entity, body)
+    for party_id, by in moves.items():
+        if ref == "VendorRef":
+            move_vendor_balance(state, party_id, by)
+        else:
+            move_balance(state, party_id, by)
 
 
 def set_open_amount(state: CompanyState, entity: str, body: JsonObject) -> Decimal:
@@ -81,18 +89,27 @@ def refresh_target(state: CompanyState, kind: str, target: str) -> None:
     before = record.body()
     after = record.body()
     set_open_amount(state, kind, after)
-    payments = [{"TxnId": payment.id, "TxnType": "Payment"} for payment in state.store.find("settled by", kind, target)]
-    others = [link for link in before.get("LinkedTxn", ()) if link.get("TxnType") != "Payment"]
+    payments = [
+        {"TxnId": payment.id, "TxnType": _link_type(payment)}
+        for payment in state.store.find("settled by", kind, target)
+    ]
+    others = [link for link in before.get("LinkedTxn", ()) if link.get("TxnType") not in _MIRRORED]
     after["LinkedTxn"] = others + payments
     if after != before:
         state.change(RESOURCES[kind], after, token=state.switches.payment_moves_invoice_token)
-        move_customer(state, kind, before, after)
+        move_balances(state, kind, before, after)
     for payment in state.store.find("settled by", kind, target):
+        if payment.entity != "Payment":
+            continue
         body = payment.body()
         lines = [dict(line) for line in body["Line"]]
         describe_links(state, body)
         if body["Line"] != lines:
             state.store.put("Payment", body, silently=True)
+
+
+def _link_type(payment: Record) -> str:
+    return "Payment" if payment.entity == "Payment" else f"BillPayment{payment.body().get('PayType', 'Check')}"
 
 
 def describe_links(state: CompanyState, payment: JsonObject) -> None:
@@ -129,7 +146,7 @@ def check_period(state: CompanyState, *bodies: JsonObject | None) -> None:
     """Refuse what would change a closed period.
 
     Raises:
-        FaultError: 6200 when one of the transactions is dated on or before the closing date.
+        FaultError: 6200 (or what the switch says) when one is dated on or before the closing date.
     """
     closing = parse_date(str(state.preference("AccountingInfoPrefs", "BookCloseDate") or ""))
     if closing is None:
@@ -142,7 +159,10 @@ def check_period(state: CompanyState, *bodies: JsonObject | None) -> None:
                 "books cannot be updated through through the QBO Services API. Please use the QBO website to make "
                 "these changes."
             )
-            raise faults.one(6200, "Account Period Closed, Cannot Update Through Services", detail)
+            code = state.switches.closed_books_code
+            if code == faults.BUSINESS:
+                raise faults.business("The transaction date is prior to the closing date")
+            raise faults.one(code, "Account Period Closed, Cannot Update Through Services", detail)
 
 
 def check_deposited(state: CompanyState, entity: str, record_id: str) -> None:

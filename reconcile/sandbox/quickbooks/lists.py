@@ -3,7 +3,7 @@
 They are never deleted, only deactivated. Their names are unique, across customers, vendors and employees together.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Final
 
@@ -16,6 +16,7 @@ from reconcile.sandbox.quickbooks.store import Record
 
 _DELETED: Final = " (deleted)"
 _DEEPEST: Final = 4
+_DEEPEST_CATEGORY: Final = 3
 _NAME_PARTS: Final = ("Title", "GivenName", "MiddleName", "FamilyName", "Suffix")
 _NESTING: Final = {
     "Customer": "Job",
@@ -26,6 +27,7 @@ _NESTING: Final = {
 }
 _LONGEST_US_ACCOUNT_NUMBER: Final = 7
 _VISIBLE_TAX_DIGITS: Final = 5
+_EXEMPTION_REASONS: Final = frozenset(str(number) for number in range(1, 16))
 _SHORT_NUMBER_COUNTRIES: Final = frozenset({"US", "UK", "IN"})
 
 _CLASSIFICATION: Final = {
@@ -70,6 +72,16 @@ _ITEM_ACCOUNTS: Final = {
     "ExpenseAccountRef": frozenset({"Expense", "Cost of Goods Sold", "Other Expense"}),
     "AssetAccountRef": frozenset({"Other Current Asset"}),
 }
+_SOLD_ON: Final = (
+    "Invoice",
+    "CreditMemo",
+    "SalesReceipt",
+    "RefundReceipt",
+    "Estimate",
+    "Bill",
+    "VendorCredit",
+    "Purchase",
+)
 _UNSOLD: Final = frozenset({"Category", "Group", "Assembly"})
 WRONG_ACCOUNT: Final = "You need to select a different type of account for this transaction."
 
@@ -89,7 +101,8 @@ def update(state: CompanyState, resource: Resource, cleaned: JsonObject) -> Json
     """Change, deactivate or reactivate a list object."""
     record = state.current(resource.name, cleaned)
     stored = record.body()
-    if not record.active and cleaned.get("Active") is not True:
+    merged_away = state.store.mark(f"merged {resource.name} {record.id}") is not None
+    if merged_away or (not record.active and cleaned.get("Active") is not True):
         raise faults.business("You cannot modify a list element that has been deleted.")
     state.resolve(resource, cleaned, frozenset(references(resource.properties, stored)))
     body = merged(resource, stored, cleaned)
@@ -109,7 +122,57 @@ def update(state: CompanyState, resource: Resource, cleaned: JsonObject) -> Json
         _carry_balance(state, stored, changed)
     if changed.get("FullyQualifiedName") != stored.get("FullyQualifiedName"):
         _rename_children(state, resource, changed)
+    if resource.naming and changed.get(resource.naming) != stored.get(resource.naming):
+        _rename_references(state, resource, changed)
     return changed
+
+
+# Merging ---------------------------------------------------------------------------------------------------------
+
+
+def merge(state: CompanyState, resource: Resource, gone_id: str, kept_id: str) -> None:
+    """Merge a customer or vendor into another, as a person does by giving both the same name.
+
+    What was sold to (or bought from) the one now belongs to the other; the one is inactive for good.
+
+    Raises:
+        FaultError: One of them is missing, inactive, or they are the same; or their currencies differ.
+    """
+    gone, kept = state.record(resource.name, gone_id), state.record(resource.name, kept_id)
+    if not (gone.active and kept.active) or gone.id == kept.id:
+        raise faults.business("You cannot modify a list element that has been deleted.")
+    before, target = gone.body(), kept.body()
+    if (before.get("CurrencyRef") or {}).get("value") != (target.get("CurrencyRef") or {}).get("value"):
+        raise faults.business("The currency of the transaction is invalid for customer/vendor/account.")
+    if any(above.id == gone.id for above in _chain(state, resource, kept)):
+        sentence = "An object cannot be merged into one of its own."
+        raise faults.one(900, "Object Is Its Own Parent", sentence, "ParentRef")
+    index, ref = ("customer", "CustomerRef") if resource.name == "Customer" else ("vendor", "VendorRef")
+    for record in state.store.find(index, gone.id):
+        body = record.body()
+        body[ref] = {"value": kept.id, "name": state.name_of(resource.name, kept)}
+        state.store.put(record.entity, body, silently=True)
+    for record in state.store.find("parent", resource.name, gone.id):
+        child = record.body()
+        child["ParentRef"] = {"value": kept.id}
+        child["FullyQualifiedName"] = f"{target['FullyQualifiedName']}:{child[resource.naming]}"
+        state.store.put(resource.name, child, silently=True)
+        _rename_children(state, resource, child)
+    held = money_of(before, "Balance")
+    if resource.name == "Customer":
+        with_jobs = money_of(before, "BalanceWithJobs")
+        _add_with_jobs(state, gone, -with_jobs)
+        _add_with_jobs(state, state.record(resource.name, kept.id), with_jobs)
+    after = state.record(resource.name, kept.id).body()
+    after["Balance"] = amount(money_of(after, "Balance") + held)
+    state.change(resource, after)
+    body = {**state.record(resource.name, gone.id).body(), "Active": False, "Balance": 0}
+    if resource.name == "Customer":
+        body["BalanceWithJobs"] = 0
+    if state.switches.inactive_name_suffix:
+        _mark(resource, body)
+    state.store.set_mark(f"merged {resource.name} {gone.id}", kept.id)
+    state.change(resource, body)
 
 
 # Names, places in a hierarchy ------------------------------------------------------------------------------------
@@ -128,17 +191,28 @@ def _unmark(resource: Resource, body: JsonObject) -> None:
 
 
 def _require_unique(state: CompanyState, resource: Resource, body: JsonObject, stored: JsonObject | None) -> None:
-    name = str(body.get(resource.naming, "")).strip()
-    within = (body.get("ParentRef") or {}).get("value", "") if resource.name in {"Item", "Account", "Class"} else ""
-    spellings = [name.casefold()]
-    if state.switches.inactive_names_collide:
-        spellings.append(f"{name}{_DELETED}".casefold())
+    name = str(body.get(resource.naming, ""))
+    whole = resource.name == "Item" and state.switches.item_name_space == "company"
+    nested = resource.name in {"Item", "Account", "Class"} and not whole
+    within = (body.get("ParentRef") or {}).get("value", "") if nested else ""
     own = None if stored is None else (resource.name, str(stored["Id"]))
+    for holder in _holders(state, resource, name, within, whole=whole):
+        taken = holder.active or state.switches.inactive_names_collide
+        exact = state.switches.name_comparison == "exact" and holder.body().get(resource.naming) != name
+        if taken and not exact and (holder.entity, holder.id) != own:
+            raise faults.duplicate_name(holder.id)
+
+
+def _holders(state: CompanyState, resource: Resource, name: str, within: str, *, whole: bool) -> Iterator[Record]:
+    spellings = [name.strip().casefold()]
+    if state.switches.inactive_names_collide:
+        spellings.append(f"{name.strip()}{_DELETED}".casefold())
     for spelling in spellings:
-        for holder in state.store.find("name", resource.naming_space, str(within), spelling):
-            taken = holder.active or state.switches.inactive_names_collide
-            if taken and (holder.entity, holder.id) != own:
-                raise faults.duplicate_name(holder.id)
+        if whole:
+            yield from (one for one in state.store.all(resource.name)
+                        if str(one.facts.get("name", "")).strip().casefold() == spelling)  # fmt: skip
+        else:
+            yield from state.store.find("name", resource.naming_space, str(within), spelling)
 
 
 def _place(state: CompanyState, resource: Resource, body: JsonObject, stored: JsonObject | None) -> None:
@@ -167,7 +241,7 @@ def _place(state: CompanyState, resource: Resource, body: JsonObject, stored: Js
     if resource.name == "Account" and held.get("AccountSubType") in _CHILDLESS_SUBTYPES:
         raise faults.business(f"The account {held['Name']} cannot have sub-accounts.")
     level = int(held.get("Level", 0)) + 1 if resource.name != "Account" else len(list(_chain(state, resource, parent)))
-    if level > _DEEPEST:
+    if level > (_DEEPEST_CATEGORY if body.get("Type") == "Category" else _DEEPEST):
         raise faults.one(6180, "Too Many Levels", "You can only have up to 5 levels of sub elements.", "ParentRef")
     body["FullyQualifiedName"] = f"{held['FullyQualifiedName']}:{name}"
     body[flag] = True
@@ -190,6 +264,34 @@ def _rename_children(state: CompanyState, resource: Resource, parent: JsonObject
         child["FullyQualifiedName"] = f"{parent['FullyQualifiedName']}:{child[resource.naming]}"
         state.store.put(resource.name, child, silently=True)
         _rename_children(state, resource, child)
+
+
+def _rename_references(state: CompanyState, resource: Resource, named: JsonObject) -> None:
+    """A reference shows the name that its target has now, so a new name is written wherever the old one stands."""
+    record_id, name = str(named["Id"]), str(named[resource.naming])
+    if resource.name in {"Customer", "Vendor"}:
+        for record in state.store.find(resource.name.lower(), record_id):
+            body = record.body()
+            body[f"{resource.name}Ref"]["name"] = name
+            state.store.put(record.entity, body, silently=True)
+    elif resource.name == "Item":
+        needle = b'"ItemRef":{"value":"' + record_id.encode() + b'"'
+        for kind in _SOLD_ON:
+            for record in [one for one in state.store.all(kind) if needle in one.json]:
+                body = record.body()
+                _rename_item(body.get("Line", ()), record_id, name)
+                state.store.put(record.entity, body, silently=True)
+
+
+def _rename_item(lines: Iterable[JsonObject], item_id: str, name: str) -> None:
+    for line in lines:
+        detail = line.get(str(line.get("DetailType")))
+        if not isinstance(detail, dict):
+            continue
+        ref = detail.get("ItemRef")
+        if isinstance(ref, dict) and ref.get("value") == item_id:
+            ref["name"] = name
+        _rename_item(detail.get("Line", ()), item_id, name)
 
 
 def _check_removable(resource: Resource, stored: JsonObject) -> None:
@@ -244,8 +346,11 @@ def _prepare_customer(state: CompanyState, body: JsonObject, stored: JsonObject 
     if identifier:
         hidden = max(len(identifier) - _VISIBLE_TAX_DIGITS, 0)
         body["PrimaryTaxIdentifier"] = "X" * hidden + identifier[hidden:]
-    if not body["Taxable"] and not body.get("DefaultTaxCodeRef"):
+    if not body["Taxable"]:
         body.pop("DefaultTaxCodeRef", None)
+    if "TaxExemptionReasonId" in body and str(body["TaxExemptionReasonId"]) not in _EXEMPTION_REASONS:
+        sentence = "TaxExemptionReasonId must be between 1 and 15."
+        raise faults.one(2240, "Invalid Range", sentence, "TaxExemptionReasonId")
     state.give_address_ids(body, "BillAddr", "ShipAddr")
 
 
@@ -274,7 +379,8 @@ def _require_name(body: JsonObject) -> None:
 def _prepare_item(state: CompanyState, body: JsonObject, stored: JsonObject | None) -> None:
     _require_name(body)
     held_type = None if stored is None else stored.get("Type")
-    body.setdefault("Type", held_type or ("Inventory" if body.get("TrackQtyOnHand") else "Service"))
+    usual = "Inventory" if body.get("TrackQtyOnHand") else state.switches.default_item_type
+    body.setdefault("Type", held_type or usual)
     if held_type == "Inventory" and body["Type"] != "Inventory":
         raise faults.business("You cannot change the type of an inventory item.")
     for name, kinds in _ITEM_ACCOUNTS.items():
@@ -284,6 +390,8 @@ def _prepare_item(state: CompanyState, body: JsonObject, stored: JsonObject | No
                 raise faults.business(WRONG_ACCOUNT)
     if body["Type"] == "Inventory":
         _prepare_inventory(body, stored)
+        if body.get("Active") is False and state.switches.deactivated_stock == "zeroed":
+            body["QtyOnHand"] = 0
     elif body["Type"] not in _UNSOLD and not (body.get("IncomeAccountRef") or body.get("ExpenseAccountRef")):
         raise FaultError(faults.required("ExpenseAccountRef or IncomeAccountRef"))
     if body["Type"] != "Category":
@@ -376,20 +484,20 @@ def _prepare_class(state: CompanyState, body: JsonObject, stored: JsonObject | N
         state.preference("AccountingInfoPrefs", name) for name in ("ClassTrackingPerTxn", "ClassTrackingPerTxnLine")
     )
     if not tracked:
-        raise _feature_off("Class tracking")
+        raise _feature_off(state, "Class tracking")
 
 
 def _prepare_department(state: CompanyState, body: JsonObject, stored: JsonObject | None) -> None:
     del stored
     _require_name(body)
     if not state.preference("AccountingInfoPrefs", "TrackDepartments"):
-        raise _feature_off("Location tracking")
+        raise _feature_off(state, "Location tracking")
 
 
 def _prepare_currency(state: CompanyState, body: JsonObject, stored: JsonObject | None) -> None:
     del stored
     if not state.multicurrency:
-        raise _feature_off("Multicurrency")
+        raise _feature_off(state, "Multicurrency")
     code = str(body.get("Code", ""))
     if not code:
         raise FaultError(faults.required("Code"))
@@ -398,9 +506,8 @@ def _prepare_currency(state: CompanyState, body: JsonObject, stored: JsonObject 
     body["Name"] = CURRENCY_NAMES[code]
 
 
-def _feature_off(feature: str) -> FaultError:
-    detail = f"Feature Not Supported Error : {feature} is not enabled in this company."
-    return faults.one(5030, "Feature Not Supported Error", detail)
+def _feature_off(state: CompanyState, feature: str) -> FaultError:
+    return faults.feature_off(state.switches.feature_off_code, f"{feature} is not enabled in this company.")
 
 
 _PREPARE: Final[dict[str, Callable[[CompanyState, JsonObject, JsonObject | None], None]]] = {
@@ -433,6 +540,15 @@ def _add_with_jobs(state: CompanyState, record: Record, by: Decimal) -> None:
 
 
 # Computed balances -----------------------------------------------------------------------------------------------
+
+
+def move_vendor_balance(state: CompanyState, vendor_id: str, by: Decimal) -> None:
+    """Add to what is owed to a vendor."""
+    record = state.store.get("Vendor", vendor_id)
+    if record is not None and by:
+        body = record.body()
+        body["Balance"] = amount(money_of(body, "Balance") + by)
+        state.store.put("Vendor", body, silently=True)
 
 
 def move_balance(state: CompanyState, customer_id: str, by: Decimal) -> None:

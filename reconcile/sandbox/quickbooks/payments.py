@@ -12,10 +12,11 @@ from reconcile.sandbox.quickbooks.links import (
     check_period,
     describe_links,
     mark_voided,
-    move_customer,
+    move_balances,
     refresh_target,
     undeposited,
 )
+from reconcile.sandbox.quickbooks.lists import WRONG_ACCOUNT
 from reconcile.sandbox.quickbooks.numbers import ZERO, JsonObject, amount, as_decimal, cents
 from reconcile.sandbox.quickbooks.state import CompanyState, merged, money_of, references
 from reconcile.sandbox.quickbooks.store import Application, Record, applications_of
@@ -23,6 +24,8 @@ from reconcile.sandbox.quickbooks.store import Application, Record, applications
 _PAYMENT: Final = RESOURCES["Payment"]
 _CHARGES: Final = frozenset({"Invoice", "JournalEntry", "Expense", "Check", "CreditCardCredit"})
 _LINKABLE: Final = _CHARGES | {"CreditMemo"}
+_PROCESSED: Final = "IntuitPayment"
+_DEPOSIT_ACCOUNTS: Final = frozenset({"Bank", "Other Current Asset"})
 _OTHER_LINKS: Final = {"Expense": "Purchase", "Check": "Purchase", "CreditCardCredit": "Purchase"}
 _OVER_APPLIED: Final = "The amount applied is more than the open balance of the transaction."
 _MORE_THAN_RECEIVED: Final = "The amount applied is more than the amount received and the credits used."
@@ -35,12 +38,14 @@ def create(state: CompanyState, resource: Resource, cleaned: JsonObject) -> Json
     body.setdefault("Line", [])
     _complete(state, body)
     check_period(state, body)
+    if state.switches.auto_apply and not body["Line"] and state.preference("SalesFormsPrefs", "AutoApplyPayments"):
+        body["Line"] = _oldest_first(state, body)
     body["Id"] = state.store.next_id(resource.sequence)
     _apply(state, body, known="")
     describe_links(state, body)
     stored = state.add(resource, body, str(body["Id"]))
     _spread(state, applications_of(stored))
-    move_customer(state, "Payment", None, stored)
+    move_balances(state, "Payment", None, stored)
     return _fresh(state, stored)
 
 
@@ -63,6 +68,7 @@ def void(state: CompanyState, resource: Resource, cleaned: JsonObject) -> JsonOb
     record = state.current(resource.name, cleaned)
     stored = record.body()
     check_deposited(state, resource.name, record.id)
+    _check_settled(stored)
     check_period(state, stored)
     body = {**stored, "TotalAmt": 0, "UnappliedAmt": 0, "Line": []}
     mark_voided(body)
@@ -74,11 +80,55 @@ def delete(state: CompanyState, resource: Resource, cleaned: JsonObject) -> Json
     record = state.current(resource.name, cleaned)
     stored = record.body()
     check_deposited(state, resource.name, record.id)
+    _check_settled(stored)
     check_period(state, stored)
     answer = state.remove(resource, record)
     _spread(state, record.applications)
-    move_customer(state, "Payment", stored, None)
+    move_balances(state, "Payment", stored, None)
     return answer
+
+
+def use_credits(state: CompanyState, form: JsonObject) -> None:
+    """Settle a customer's open invoices by their open credit memos, as the preference AutoApplyCredit asks for."""
+    if not state.preference("SalesFormsPrefs", "AutoApplyCredit"):
+        return
+    customer = form["CustomerRef"]["value"]
+    for memo in _open_forms(state, "CreditMemo", str(customer)):
+        lines = []
+        left = money_of(memo, "RemainingCredit")
+        for invoice in _open_forms(state, "Invoice", customer):
+            used = min(left, money_of(invoice, "Balance"))
+            if used > ZERO:
+                lines.append({"Amount": amount(used), "LinkedTxn": [{"TxnId": invoice["Id"], "TxnType": "Invoice"}]})
+                left -= used
+        if lines:
+            spent = money_of(memo, "RemainingCredit") - left
+            lines.append({"Amount": amount(spent), "LinkedTxn": [{"TxnId": memo["Id"], "TxnType": "CreditMemo"}]})
+            body: JsonObject = {"CustomerRef": {"value": customer}, "CurrencyRef": form["CurrencyRef"]}
+            create(state, _PAYMENT, {**body, "TotalAmt": 0, "Line": lines})
+
+
+def _open_forms(state: CompanyState, kind: str, customer: str) -> list[JsonObject]:
+    found = [record.body() for record in state.store.find("customer", customer) if record.entity == kind]
+    return sorted((body for body in found if money_of(body, "Balance") > ZERO), key=lambda body: str(body["TxnDate"]))
+
+
+def _oldest_first(state: CompanyState, body: JsonObject) -> list[JsonObject]:
+    lines = []
+    left = money_of(body, "TotalAmt")
+    for invoice in _open_forms(state, "Invoice", str(body["CustomerRef"]["value"])):
+        used = min(left, money_of(invoice, "Balance"))
+        if used > ZERO:
+            lines.append({"Amount": amount(used), "LinkedTxn": [{"TxnId": invoice["Id"], "TxnType": "Invoice"}]})
+            left -= used
+    return lines
+
+
+def _check_settled(stored: JsonObject) -> None:
+    """Refuse to undo money that a card processor has moved."""
+    if stored.get("TxnSource") == _PROCESSED:
+        detail = "Transaction Settled : the payment was settled electronically, and can only be refunded."
+        raise faults.one(6450, "Transaction Settled", detail)
 
 
 def unlink(state: CompanyState, kind: str, target: str) -> None:
@@ -127,6 +177,10 @@ def _complete(state: CompanyState, body: JsonObject) -> None:
     body.setdefault("TxnDate", state.today().isoformat())
     body.setdefault("ProcessPayment", False)
     _set_currency(state, body)
+    if ref := body.get("DepositToAccountRef"):
+        chosen = state.record("Account", str(ref["value"]))
+        if chosen.facts.get("accounttype") not in _DEPOSIT_ACCOUNTS:
+            raise faults.business(WRONG_ACCOUNT)
     if total and not body.get("DepositToAccountRef") and (account := undeposited(state)):
         body["DepositToAccountRef"] = account
     body.setdefault("LinkedTxn", [])
@@ -135,11 +189,12 @@ def _complete(state: CompanyState, body: JsonObject) -> None:
 def _set_currency(state: CompanyState, body: JsonObject) -> None:
     customer = state.record("Customer", str(body["CustomerRef"]["value"])).body()
     expected: JsonObject = customer.get("CurrencyRef") or state.currency_ref()
+    if state.multicurrency and not body.get("CurrencyRef"):
+        raise FaultError(faults.required("CurrencyRef"))
     given: JsonObject = body.setdefault("CurrencyRef", expected)
     if given["value"] != expected["value"]:
         raise faults.business("The currency of the transaction is invalid for customer/vendor/account.")
-    if not state.multicurrency:
-        body.pop("ExchangeRate", None)
+    state.set_exchange_rate(body)
 
 
 def _unapplied(body: JsonObject) -> Decimal:
@@ -198,11 +253,7 @@ def _open(state: CompanyState, payment: JsonObject, kind: str, target: str, know
     entity = _OTHER_LINKS.get(kind, kind)
     record: Record | None = state.store.get(entity, target)
     if record is None:
-        raise faults.one(
-            620,
-            "Transaction cannot be linked",
-            f"Transaction {target} cannot be linked : {kind} {target} does not exist",
-        )
+        raise faults.cannot_link(target, f"{kind} {target} does not exist")
     body = record.body()
     if kind not in {"Invoice", "CreditMemo"}:
         return money_of(body, "TotalAmt") if "TotalAmt" in body else as_decimal(10**12)
@@ -216,8 +267,7 @@ def _check_same_family(state: CompanyState, payment: JsonObject, settled: JsonOb
     payer = str(payment["CustomerRef"]["value"])
     debtor = str(settled["CustomerRef"]["value"])
     if payer != debtor and payer not in _family(state, debtor) and debtor not in _family(state, payer):
-        detail = f"Transaction {target} cannot be linked : it belongs to another customer"
-        raise faults.one(620, "Transaction cannot be linked", detail)
+        raise faults.cannot_link(target, "it belongs to another customer")
 
 
 def _family(state: CompanyState, customer_id: str) -> set[str]:
@@ -235,7 +285,7 @@ def _replace(state: CompanyState, stored: JsonObject, body: JsonObject) -> JsonO
     describe_links(state, body)
     changed = state.change(_PAYMENT, body)
     _spread(state, touched)
-    move_customer(state, "Payment", stored, changed)
+    move_balances(state, "Payment", stored, changed)
     return _fresh(state, changed)
 
 

@@ -39,7 +39,7 @@ _TOKEN: Final = re.compile(
       | (?P<text>'(?:[^'\\]|\\.)*')
       | (?P<number>-?\d+(?:\.\d+)?)
       | (?P<word>[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*)
-      | (?P<sign><=|>=|[=<>(),*])""",
+      | (?P<sign><=|>=|!=|[=<>(),*])""",
     re.VERBOSE | re.DOTALL,
 )
 _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
@@ -67,6 +67,7 @@ class Condition:
     field: str
     operator: str
     values: tuple[Token, ...]
+    negated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,12 @@ class Query:
     limit: int | None = None
 
 
-def tokens(statement: str) -> list[Token]:
+def tokens(statement: str, *, further: bool = False) -> list[Token]:
     """Split a statement.
+
+    Args:
+        statement: The query.
+        further: `!=` is a sign of the language.
 
     Raises:
         FaultError: 4000 at a character that begins no token.
@@ -102,7 +107,7 @@ def tokens(statement: str) -> list[Token]:
     position, line, start_of_line = 0, 1, 0
     while position < len(statement):
         matched = _TOKEN.match(statement, position)
-        if matched is None:
+        if matched is None or (matched.group() == "!=" and not further):
             wrong = statement[position]
             raise faults.parse_error(
                 f"Invalid content. Lexical error at line {line}, column {position - start_of_line + 1}.  "
@@ -120,8 +125,9 @@ def tokens(statement: str) -> list[Token]:
 
 
 class _Parser:
-    def __init__(self, statement: str) -> None:
-        self._tokens = tokens(statement)
+    def __init__(self, statement: str, *, further: bool) -> None:
+        self._tokens = tokens(statement, further=further)
+        self._further = further
         self._place = 0
 
     def _peek(self) -> Token | None:
@@ -205,18 +211,25 @@ class _Parser:
 
     def _condition(self) -> Condition:
         field = self._name()
+        if self._further and self._takes("is"):
+            negated = self._takes("not")
+            self._expect("null")
+            return Condition(field, "is null", (), negated)
+        negated = self._further and self._takes("not")
         if self._takes("in"):
             self._expect("(")
             values = [self._value()]
             while self._takes(","):
                 values.append(self._value())
             self._expect(")")
-            return Condition(field, "in", tuple(values))
+            return Condition(field, "in", tuple(values), negated)
+        if self._further and self._takes("!="):
+            return Condition(field, "=", (self._value(),), negated=True)
         token = self._peek()
         if token is None or token.word not in {"=", "<", ">", "<=", ">=", "like"}:
             raise self._fail("<IN>", "<LIKE>", '"="', '"<"', '">"', '"<="', '">="')
         self._place += 1
-        return Condition(field, token.word, (self._value(),))
+        return Condition(field, token.word, (self._value(),), negated)
 
     def _value(self) -> Token:
         token = self._peek()
@@ -254,13 +267,17 @@ class _Parser:
                 return start, limit
 
 
-def parse(statement: str) -> Query:
+def parse(statement: str, *, further: bool = False) -> Query:
     """Read a statement.
+
+    Args:
+        statement: The query.
+        further: `!=`, NOT IN, NOT LIKE and IS [NOT] NULL are part of the language.
 
     Raises:
         FaultError: 4000 with the position of what does not fit.
     """
-    return _Parser(statement).parse()
+    return _Parser(statement, further=further).parse()
 
 
 def text_of(token: Token) -> str:
@@ -300,7 +317,7 @@ class QueryEngine:
         Raises:
             FaultError: 4000 or 4001.
         """
-        query = parse(statement)
+        query = parse(statement, further=self._state.switches.further_operators == "accept")
         resource = _ENTITIES.get(query.entity.lower())
         if resource is None:
             raise faults.invalid_query(f"Entity {query.entity} not found")
@@ -338,11 +355,16 @@ class QueryEngine:
         now = self._state.now()
         delayed = bool(self._state.store.visible_from())
         literals = tuple(
-            (condition.field.lower(), condition.operator, tuple((value.kind, value.text) for value in condition.values))
+            (
+                condition.field.lower(),
+                condition.operator,
+                condition.negated,
+                tuple((value.kind, value.text) for value in condition.values),
+            )
             for condition in query.conditions
         )
         day = self._state.today() if any("current_date" in str(literal).lower() for literal in literals) else None
-        key = (resource.name, literals, query.order, day)
+        key = (resource.name, literals, query.order, day, self._state.switches)
         version = self._state.store.versions[resource.name]
         known = self._recent.get(key)
         if known is not None and known.version == version and not delayed:
@@ -362,7 +384,7 @@ class QueryEngine:
 
     def _candidates(self, resource: Resource, query: Query) -> Iterable[Record]:
         for condition in query.conditions:
-            if condition.field.lower() == "id" and condition.operator in {"=", "in"}:
+            if condition.field.lower() == "id" and condition.operator in {"=", "in"} and not condition.negated:
                 found = (self._state.store.get(resource.name, text_of(value)) for value in condition.values)
                 return {record.id: record for record in found if record is not None}.values()
         return self._state.store.all(resource.name)
@@ -375,14 +397,17 @@ class QueryEngine:
             entry = paths.get(path)
             if entry is None:
                 raise _not_filterable(resource, condition.field)
-            tests.append(self._test(path, entry, condition))
+            test = self._test(path, entry, condition)
+            tests.append(_negation(test) if condition.negated else test)
         if resource.group in LISTS and not any(condition.field.lower() == "active" for condition in query.conditions):
             tests.append(lambda record: record.active)
         return tests
 
     def _test(self, path: str, entry: Property, condition: Condition) -> Test:
-        if path == "id" and condition.operator not in {"=", "in"}:
+        if path == "id" and condition.operator not in {"=", "in", "is null"}:
             raise faults.invalid_query(f"Operator {condition.operator} is not supported for property Id")
+        if condition.operator == "is null":
+            return lambda record: record.facts.get(path) in (None, "")
         if condition.operator == "like":
             return _like(path, text_of(condition.values[0]))
         values = [self._literal(entry, condition.field, value) for value in condition.values]
@@ -420,7 +445,7 @@ class QueryEngine:
                 value = {"true": True, "false": False}.get(text.lower())
             case "moment":
                 # A `+` that was not percent-encoded in the address arrives as a blank.
-                value = parse_moment(re.sub(r" (\d\d:\d\d)$", r"+\1", text))
+                value = parse_moment(re.sub(r" (\d\d:\d\d)$", r"+\1", text), self._state.zone)
             case "date":
                 day = parse_date(text)
                 value = None if day is None else day.isoformat()
@@ -469,6 +494,10 @@ class QueryEngine:
         if self._state.switches.column_list_sparse:
             kept |= {"domain": "QBO", "sparse": True}
         return kept
+
+
+def _negation(test: Test) -> Test:
+    return lambda record: not test(record)
 
 
 def _visible(record: Record, now: float) -> Record | None:

@@ -13,7 +13,7 @@ from reconcile.sandbox.quickbooks import faults
 from reconcile.sandbox.quickbooks.clock import parse_date, stamp
 from reconcile.sandbox.quickbooks.entities import RESOURCES, TRANSACTIONS
 from reconcile.sandbox.quickbooks.faults import FaultError
-from reconcile.sandbox.quickbooks.links import receivable
+from reconcile.sandbox.quickbooks.links import open_amount
 from reconcile.sandbox.quickbooks.numbers import ZERO, JsonObject, cents
 from reconcile.sandbox.quickbooks.state import CompanyState, money_of
 
@@ -94,7 +94,7 @@ def _open_items(state: CompanyState, parameters: Parameters) -> list[_Open]:
     for kind in _OPEN_KINDS:
         for record in state.store.all(kind):
             body = record.body()
-            value = receivable(kind, body)
+            value = open_amount(kind, body)
             day = parse_date(str(body["TxnDate"])) or as_of
             customer = str(body["CustomerRef"]["value"])
             if not value or day > as_of or (wanted and customer not in wanted):

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final
 
-from reconcile.sandbox.quickbooks import faults, payments
+from reconcile.sandbox.quickbooks import faults, payments, stock
 from reconcile.sandbox.quickbooks.clock import parse_date, stamp
 from reconcile.sandbox.quickbooks.entities import RESOURCES, Resource
 from reconcile.sandbox.quickbooks.faults import FaultError, Problem
@@ -18,14 +18,14 @@ from reconcile.sandbox.quickbooks.links import (
     check_deposited,
     check_period,
     mark_voided,
-    move_customer,
+    move_balances,
     set_open_amount,
     undeposited,
 )
 from reconcile.sandbox.quickbooks.numbers import HUNDRED, ZERO, JsonObject, amount, as_decimal, cents, plain
 from reconcile.sandbox.quickbooks.state import SHIPPING_ITEM, CompanyState, merged, money_of, references
 from reconcile.sandbox.quickbooks.store import Record
-from reconcile.sandbox.quickbooks.taxes import tax_detail
+from reconcile.sandbox.quickbooks.taxes import rates_of, tax_detail, tax_on_line
 
 _MOST_LINES: Final = 10_000
 _MOST_TAXED_LINES: Final = 750
@@ -34,6 +34,8 @@ _SETTLED_BY_PAYMENTS: Final = frozenset({"Invoice", "CreditMemo"})
 _WITH_DUE_DATE: Final = frozenset({"Invoice"})
 _DIGITS_AT_END: Final = re.compile(r"^(.*?)(\d+)$", re.DOTALL)
 _REFUND_ACCOUNTS: Final = frozenset({"Bank", "Other Current Asset"})
+_CUSTOM_FIELDS: Final = frozenset({"1", "2", "3"})
+_ESTIMATED: Final = "Estimate"
 NUMBERED: Final = ("Invoice", "CreditMemo", "SalesReceipt", "RefundReceipt")
 
 
@@ -43,7 +45,7 @@ def create(
     """Make a sales form."""
     body = {name: value for name, value in cleaned.items() if value != "" and name not in {"Id", "SyncToken", "sparse"}}
     state.resolve(resource, body)
-    body["LinkedTxn"] = _links({}, body)
+    body["LinkedTxn"] = _links(state, resource, {}, body)
     _require(state, resource, body)
     _set_defaults(state, resource, body)
     _set_number(state, resource, body)
@@ -53,8 +55,36 @@ def create(
     if resource.name in _SETTLED_BY_PAYMENTS:
         set_open_amount(state, resource.name, body)
     stored = state.add(resource, body)
-    move_customer(state, resource.name, None, stored)
+    move_balances(state, resource.name, None, stored)
+    _follow(state, resource, None, stored)
+    if number := stored.get("DocNumber"):
+        state.store.set_mark(_sequence(state, resource), str(number))
+    if resource.name in _SETTLED_BY_PAYMENTS and state.switches.auto_apply and stored.get("CustomerRef"):
+        payments.use_credits(state, stored)
     return stored
+
+
+def _follow(state: CompanyState, resource: Resource, before: JsonObject | None, after: JsonObject | None) -> None:
+    """What a form changes elsewhere: stock, and the estimates that an invoice was made from."""
+    stock.move(state, resource.name, before, after)
+    if resource.name != "Invoice" or not state.switches.estimate_follows_invoice:
+        return
+    old, new = _estimates(before), _estimates(after)
+    invoice = {"TxnId": str((after or before or {})["Id"]), "TxnType": "Invoice"}
+    for estimate_id in old ^ new:
+        record = state.store.get("Estimate", estimate_id)
+        if record is None:
+            continue
+        body = record.body()
+        links = [link for link in body.get("LinkedTxn", ()) if link != invoice]
+        body["LinkedTxn"] = [*links, invoice] if estimate_id in new else links
+        body["TxnStatus"] = "Closed" if body["LinkedTxn"] else "Accepted"
+        state.change(RESOURCES["Estimate"], body)
+
+
+def _estimates(body: JsonObject | None) -> set[str]:
+    links = (body or {}).get("LinkedTxn", ())
+    return {str(link["TxnId"]) for link in links if link.get("TxnType") == "Estimate"}
 
 
 def update(
@@ -66,7 +96,7 @@ def update(
     check_deposited(state, resource.name, record.id)
     state.resolve(resource, cleaned, frozenset(references(resource.properties, stored)))
     body = merged(resource, stored, cleaned)
-    body["LinkedTxn"] = _links(stored, cleaned)
+    body["LinkedTxn"] = _links(state, resource, stored, cleaned)
     if cleaned.get("sparse") and "TxnTaxDetail" not in cleaned and "Line" in cleaned:
         body["TxnTaxDetail"] = {
             key: value for key, value in (stored.get("TxnTaxDetail") or {}).items() if key == "TxnTaxCodeRef"
@@ -80,7 +110,8 @@ def update(
     if resource.name in _SETTLED_BY_PAYMENTS:
         _keep_applied(state, resource, stored, body)
     changed = state.change(resource, body)
-    move_customer(state, resource.name, stored, changed)
+    move_balances(state, resource.name, stored, changed)
+    _follow(state, resource, stored, changed)
     return changed
 
 
@@ -104,7 +135,8 @@ def void(state: CompanyState, resource: Resource, cleaned: JsonObject) -> JsonOb
     body["SyncToken"] = record.sync_token
     mark_voided(body)
     changed = state.change(resource, body)
-    move_customer(state, resource.name, stored, changed)
+    move_balances(state, resource.name, stored, changed)
+    _follow(state, resource, stored, changed)
     return changed
 
 
@@ -116,7 +148,8 @@ def delete(state: CompanyState, resource: Resource, cleaned: JsonObject) -> Json
     _release(state, resource, record, "delete")
     stored = state.record(resource.name, record.id).body()
     answer = state.remove(resource, record)
-    move_customer(state, resource.name, stored, None)
+    move_balances(state, resource.name, stored, None)
+    _follow(state, resource, stored, None)
     return answer
 
 
@@ -169,6 +202,8 @@ def _require(state: CompanyState, resource: Resource, body: JsonObject) -> None:
             raise FaultError(faults.required("DepositToAccountRef"))
         if state.record("Account", str(ref["value"])).facts.get("accounttype") not in _REFUND_ACCOUNTS:
             raise faults.business("You need to select a different type of account for this transaction.")
+        if body.get("PrintStatus") == "PrintComplete" and not body.get("PaymentRefNum"):
+            raise FaultError(faults.required("PaymentRefNum"))
     if body.get("EmailStatus") == "NeedToSend" and not (body.get("BillEmail") or {}).get("Address"):
         raise faults.one(
             6420, "Email Address Required", "BillEmail is required when EmailStatus is NeedToSend.", "BillEmail"
@@ -178,20 +213,23 @@ def _require(state: CompanyState, resource: Resource, body: JsonObject) -> None:
 def _set_defaults(state: CompanyState, resource: Resource, body: JsonObject) -> None:
     body.setdefault("TxnDate", state.today().isoformat())
     customer = _customer(state, body)
-    if customer is not None:
-        for name in ("BillAddr", "ShipAddr"):
-            if name not in body and name in customer:
-                body[name] = customer[name]
-        if "SalesTermRef" not in body and "SalesTermRef" in customer and resource.name in _WITH_DUE_DATE:
-            body["SalesTermRef"] = customer["SalesTermRef"]
+    inherited = ["BillAddr", "ShipAddr"]
+    if state.switches.customer_term_applies and resource.name in _WITH_DUE_DATE:
+        inherited.append("SalesTermRef")
+    for name in inherited:
+        if name not in body and name in (customer or {}):
+            body[name] = (customer or {})[name]
     state.give_address_ids(body, "BillAddr", "ShipAddr")
     _set_currency(state, body, customer)
     if resource.name in _WITH_DUE_DATE and "DueDate" not in body:
         body["DueDate"] = _due_date(state, body).isoformat()
     for name, value in _form_defaults(resource).items():
         body.setdefault(name, value)
+    body["CustomField"] = _custom_fields(state, body["CustomField"])
     if resource.name in {"SalesReceipt", "RefundReceipt"}:
         body["Balance"] = 0
+    if resource.name == "RefundReceipt" and body["PrintStatus"] == "NeedToPrint":
+        body["PaymentRefNum"] = "To Print"
     if resource.name == "SalesReceipt" and not body.get("DepositToAccountRef") and (account := undeposited(state)):
         body["DepositToAccountRef"] = account
     if state.country == "US":
@@ -217,6 +255,26 @@ def _form_defaults(resource: Resource) -> JsonObject:
     return defaults
 
 
+def _custom_fields(state: CompanyState, given: list[JsonObject]) -> list[JsonObject]:
+    """The fields that the company has defined, empty ones included; others are not kept.
+
+    Raises:
+        FaultError: 3000 for a field that no company can have.
+    """
+    values: dict[str, str] = {}
+    for entry in given:
+        definition = str(entry.get("DefinitionId", ""))
+        if definition not in _CUSTOM_FIELDS:
+            detail = f"Custom Field Invalid : there is no custom field with the DefinitionId {definition or 'empty'}."
+            raise faults.one(3000, "Custom Field Invalid", detail, "CustomField")
+        values[definition] = str(entry.get("StringValue", ""))
+    fields = []
+    for definition, name in state.custom_fields().items():
+        field: JsonObject = {"DefinitionId": definition, "Name": name, "Type": "StringType"}
+        fields.append({**field, "StringValue": values[definition]} if values.get(definition) else field)
+    return fields
+
+
 def _customer(state: CompanyState, body: JsonObject) -> JsonObject | None:
     ref = body.get("CustomerRef")
     return state.record("Customer", str(ref["value"])).body() if ref else None
@@ -229,24 +287,7 @@ def _set_currency(state: CompanyState, body: JsonObject, customer: JsonObject | 
     given: JsonObject = body.setdefault("CurrencyRef", expected)
     if given["value"] != expected["value"]:
         raise faults.business("The currency of the transaction is invalid for customer/vendor/account.")
-    if not state.multicurrency:
-        body.pop("ExchangeRate", None)
-    elif not body.get("ExchangeRate"):
-        body["ExchangeRate"] = exchange_rate(state, str(given["value"]), str(body["TxnDate"]))
-
-
-def exchange_rate(state: CompanyState, code: str, day: str) -> Decimal | int:
-    """Home units for one unit of a currency: the newest rate on or before a day, else 1."""
-    if code == state.home_currency:
-        return 1
-    rates = [
-        body
-        for body in (record.body() for record in state.store.all("ExchangeRate"))
-        if body.get("SourceCurrencyCode") == code and str(body.get("AsOfDate")) <= day
-    ]
-    if not rates:
-        return 1
-    return plain(as_decimal(max(rates, key=lambda body: str(body["AsOfDate"]))["Rate"]))
+    state.set_exchange_rate(body)
 
 
 def _due_date(state: CompanyState, body: JsonObject) -> date:
@@ -269,11 +310,20 @@ def _day_of_month(day: date, wanted: int, too_near: int) -> date:
     return due
 
 
-def _links(stored: JsonObject, cleaned: JsonObject) -> list[JsonObject]:
-    """Links to payments are a mirror and stay; the client may set the others."""
-    mirror = [link for link in stored.get("LinkedTxn", ()) if link.get("TxnType") == "Payment"]
+def _links(state: CompanyState, resource: Resource, stored: JsonObject, cleaned: JsonObject) -> list[JsonObject]:
+    """Links to payments (and of an estimate, to invoices) are a mirror and stay; the client may set the others."""
+    mirrored = {"Payment"} if resource.name != _ESTIMATED else {"Payment", "Invoice"}
+    mirror = [link for link in stored.get("LinkedTxn", ()) if link.get("TxnType") in mirrored]
     source = cleaned["LinkedTxn"] if "LinkedTxn" in cleaned else stored.get("LinkedTxn", ())
-    return [link for link in source if link.get("TxnType") != "Payment" and link.get("TxnId")] + mirror
+    links = [link for link in source if link.get("TxnType") not in mirrored and link.get("TxnId")]
+    customer = (cleaned.get("CustomerRef") or stored.get("CustomerRef") or {}).get("value")
+    for link in links:
+        link["TxnId"] = str(link["TxnId"])
+        if link.get("TxnType") == _ESTIMATED:
+            estimate = state.store.get(_ESTIMATED, link["TxnId"])
+            if estimate is None or estimate.facts.get("customerref") != customer:
+                raise faults.cannot_link(link["TxnId"], "there is no such estimate for this customer")
+    return links + mirror
 
 
 # Numbers ---------------------------------------------------------------------------------------------------------
@@ -282,7 +332,7 @@ def _links(stored: JsonObject, cleaned: JsonObject) -> list[JsonObject]:
 def _set_number(state: CompanyState, resource: Resource, body: JsonObject) -> None:
     if body.get("DocNumber") or state.preference("SalesFormsPrefs", "CustomTxnNumbers", False):
         return
-    last = last_number(state, resource)
+    last = state.store.mark(_sequence(state, resource)) or last_number(state, resource)
     matched = _DIGITS_AT_END.match(last)
     if matched is not None:
         head, digits = matched.groups()
@@ -291,9 +341,23 @@ def _set_number(state: CompanyState, resource: Resource, body: JsonObject) -> No
         body["DocNumber"] = "1001"
 
 
+def _sequence(state: CompanyState, resource: Resource) -> str:
+    """Under which name the document number given last is kept."""
+    shared = state.switches.shared_document_numbers and resource.name in NUMBERED
+    return f"number {'Invoice' if shared else resource.name}"
+
+
+def keep_numbers(state: CompanyState) -> None:
+    """Let numbers go on from the forms that a company starts with, however they are renumbered later."""
+    for name in (*NUMBERED, _ESTIMATED):
+        if last := last_number(state, RESOURCES[name]):
+            state.store.set_mark(_sequence(state, RESOURCES[name]), last)
+
+
 def last_number(state: CompanyState, resource: Resource) -> str:
     """The number that the next one follows: that of the form created last; estimates count by themselves."""
-    kinds = NUMBERED if resource.name in NUMBERED else (resource.name,)
+    shared = state.switches.shared_document_numbers and resource.name in NUMBERED
+    kinds = NUMBERED if shared else (resource.name,)
     newest: Record | None = None
     for kind in kinds:
         for record in state.store.newest(kind):
@@ -337,6 +401,7 @@ class _Form:
         self.shipping: list[JsonObject] = []
         self.subtotal = ZERO
         self.taxable: list[tuple[Decimal, str]] = []
+        self.inclusive: list[tuple[JsonObject, Decimal | None]] = []
         self.problems: list[Problem] = []
 
     def read(self) -> None:
@@ -375,7 +440,21 @@ class _Form:
         value = money_of(line, "Amount")
         self.subtotal += value
         self.taxable.append((value, code))
+        if self.body.get("GlobalTaxCalculation") == "TaxInclusive":
+            gross = as_decimal(detail.get("TaxInclusiveAmt"))
+            self.inclusive.append((detail, gross - value if gross else None))
+        else:
+            detail.pop("TaxInclusiveAmt", None)
+            self.inclusive.append((detail, None))
         self.items.append(line)
+
+    def _net_of_tax(self, line: JsonObject, detail: JsonObject) -> None:
+        """The Amount of a line that only says what it costs with tax."""
+        gross = as_decimal(detail.get("TaxInclusiveAmt"))
+        if gross:
+            code = str((detail.get("TaxCodeRef") or {}).get("value", ""))
+            percent = sum((rate.percent for rate in rates_of(self.state, code)), ZERO)
+            line["Amount"] = cents(gross * HUNDRED / (HUNDRED + percent))
 
     def _shipping(self, line: JsonObject) -> None:
         if not self.state.preference("SalesFormsPrefs", "AllowShipping", False):
@@ -391,6 +470,8 @@ class _Form:
             # python-quickbooks sends both as 0 when its user set neither, and QuickBooks takes that for absent.
             del detail["Qty"], detail["UnitPrice"]
             quantity = price = None
+        if line.get("Amount") is None and self.body.get("GlobalTaxCalculation") == "TaxInclusive":
+            self._net_of_tax(line, detail)
         if line.get("Amount") is None:
             if quantity is None or price is None:
                 self.problems.append(faults.required("Line.Amount"))
@@ -400,14 +481,9 @@ class _Form:
         value = as_decimal(line["Amount"])
         if quantity is not None and price is not None:
             if cents(as_decimal(quantity) * as_decimal(price)) != value:
-                self.problems.append(
-                    Problem(
-                        6070,
-                        "Amount calculation incorrect in the request",
-                        f"Amount is not equal to UnitPrice * Qty. Supplied value:{plain(value):,}",
-                        "Line.Amount",
-                    )
-                )
+                self.problems.append(faults.wrong_amount(f"{plain(value):,}"))
+        elif not self.state.switches.missing_factor_derived:
+            pass
         elif quantity:
             detail["UnitPrice"] = plain((value / as_decimal(quantity)).quantize(_PRICE_STEP))
         elif price:
@@ -551,7 +627,11 @@ def _compute(state: CompanyState, resource: Resource, body: JsonObject, held: tu
     body["Line"] = [*form.items, subtotal, *form.discounts, *form.shipping]
     if not any(line["DetailType"] != "DescriptionOnly" for line in form.items):
         body["Line"].remove(subtotal)
-    tax = tax_detail(state, body, form.taxable_nets(discount))
+    tax = tax_detail(state, body, form.taxable_nets(discount), [given for _, given in form.inclusive])
+    if body.get("GlobalTaxCalculation") == "TaxInclusive":
+        for (net, code), (detail, given) in zip(form.taxable, form.inclusive, strict=True):
+            own = given if given is not None else tax_on_line(state, net, code)
+            detail["TaxInclusiveAmt"] = amount(net + own)
     shipping = sum((money_of(line, "Amount") for line in form.shipping), ZERO)
     total = cents(form.subtotal - discount + shipping + tax)
     if total < ZERO:

@@ -13,6 +13,7 @@ from reconcile.sandbox.quickbooks.clock import PACIFIC, stamp
 from reconcile.sandbox.quickbooks.entities import RESOURCES
 from reconcile.sandbox.quickbooks.links import describe_links
 from reconcile.sandbox.quickbooks.numbers import JsonObject, parse
+from reconcile.sandbox.quickbooks.sales import keep_numbers
 from reconcile.sandbox.quickbooks.state import CompanyState
 
 Sample = Literal["craigs", "empty"]
@@ -38,6 +39,7 @@ _FILES: Final = {
 }
 _BARE: Final = ("account", "term", "payment_method", "tax_code")
 _DATES: Final = frozenset({"TxnDate", "DueDate", "InvStartDate", "ExpirationDate", "OpenBalanceDate", "ShipDate"})
+_CUSTOM_FIELD: Final = "Crew #"
 _NOON: Final = 12
 _HIGHEST_ADDRESS_ID: Final = 1_000
 
@@ -62,9 +64,6 @@ def load(state: CompanyState, sample: Sample) -> None:
                     if entity == "Account":
                         body["CurrentBalance"] = 0
                 _moved(body, shift)
-                if "InvStartDate" in body:
-                    # The sample sells its stock before the day it is counted from; QuickBooks refuses that (6270).
-                    body["InvStartDate"] = min(body["InvStartDate"], first.isoformat())
                 _complete(entity, body, first)
                 state.store.put(entity, body)
         for record in list(state.store.all("Payment")):
@@ -72,6 +71,7 @@ def load(state: CompanyState, sample: Sample) -> None:
             describe_links(state, body)
             state.store.put("Payment", body)
         state.store.start_sequence("address", _HIGHEST_ADDRESS_ID)
+        keep_numbers(state)
 
 
 def _read(name: str) -> list[JsonObject]:
@@ -101,6 +101,9 @@ def _complete(entity: str, body: JsonObject, first: date) -> None:
     """Envelope fields that the sample leaves out."""
     if entity == "TaxCode" and body["Id"] in {"TAX", "NON"}:
         return
+    if "InvStartDate" in body:
+        # The sample sells its stock before the day it is counted from; QuickBooks refuses that (6270).
+        body["InvStartDate"] = min(body["InvStartDate"], first.isoformat())
     day = date.fromisoformat(str(body.get("TxnDate", first.isoformat())))
     moment = stamp(datetime(day.year, day.month, day.day, _NOON, tzinfo=PACIFIC).timestamp())
     links = [link for link in body.get("LinkedTxn", ()) if link.get("TxnType") == "Payment"]
@@ -116,7 +119,7 @@ def _complete(entity: str, body: JsonObject, first: date) -> None:
             for gone in ("Lat", "Long"):
                 (body.get(name) or {}).pop(gone, None)
     if RESOURCES[entity].group == "sale":
-        body.setdefault("CustomField", [])
+        body.setdefault("CustomField", [{"DefinitionId": "1", "Name": _CUSTOM_FIELD, "Type": "StringType"}])
         body.setdefault("LinkedTxn", [])
     if entity == "Invoice":
         defaults = dict.fromkeys(
@@ -170,6 +173,16 @@ def _settings(state: CompanyState, sample: Sample, info: list[JsonObject] | None
     state.store.put("Preferences", {**_preferences(sample), **envelope})
 
 
+def _custom_fields(sample: Sample) -> list[JsonObject]:
+    used = sample == "craigs"
+    flags: list[JsonObject] = [
+        {"Name": f"SalesFormsPrefs.UseSalesCustom{number}", "Type": "BooleanType", "BooleanValue": used and number == 1}
+        for number in (1, 2, 3)
+    ]
+    name = {"Name": "SalesFormsPrefs.SalesCustomName1", "Type": "StringType", "StringValue": _CUSTOM_FIELD}
+    return [{"CustomField": flags}, {"CustomField": [name]}] if used else [{"CustomField": flags}]
+
+
 def _preferences(sample: Sample) -> JsonObject:
     tax: JsonObject = {"UsingSalesTax": True, "PartnerTaxEnabled": False}
     if sample == "craigs":
@@ -206,7 +219,7 @@ def _preferences(sample: Sample) -> JsonObject:
             "IPNSupportEnabled": False,
             "UsingPriceLevels": False,
             "EmailCopyToCompany": False,
-            "CustomField": [],
+            "CustomField": _custom_fields(sample),
         },
         "EmailMessagesPrefs": {
             "InvoiceMessage": {

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from reconcile.sandbox.quickbooks.clock import Clock
 from reconcile.sandbox.quickbooks.company import Company
@@ -15,6 +16,8 @@ from reconcile.sandbox.quickbooks.samples import Sample, load
 from reconcile.sandbox.quickbooks.state import CompanyState
 from reconcile.sandbox.quickbooks.store import Store
 from reconcile.sandbox.quickbooks.switches import Switches
+
+_BEFORE_LONG_IDS: Final = 5_000_000_000_000_007_279
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,9 @@ class Server:
         store = Store(realm, self._state_file)
         store.load()
         store.visible_from = self._visible_from
+        if self.switches.class_ids_long:
+            for name in ("Class", "Attachable"):
+                store.start_sequence(name, _BEFORE_LONG_IDS)
         state = CompanyState(realm, store, self.clock, self.switches)
         if store.is_empty():
             load(state, sample)

@@ -3,15 +3,15 @@
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, tzinfo
 from decimal import Decimal
 from typing import Any, Final
 
 from reconcile.sandbox.quickbooks import faults
-from reconcile.sandbox.quickbooks.clock import Clock, stamp
+from reconcile.sandbox.quickbooks.clock import PACIFIC, Clock, stamp
 from reconcile.sandbox.quickbooks.entities import RESOURCES, SHAPES, Property, Resource
 from reconcile.sandbox.quickbooks.faults import FaultError
-from reconcile.sandbox.quickbooks.numbers import JsonObject
+from reconcile.sandbox.quickbooks.numbers import JsonObject, as_decimal, plain
 from reconcile.sandbox.quickbooks.store import Record, Store
 from reconcile.sandbox.quickbooks.switches import Switches
 
@@ -78,6 +78,12 @@ class CompanyState:
         return (record.body().get(section) or {}).get(name, default)
 
     @property
+    def company_name(self) -> str:
+        """The company's name."""
+        record = self.store.get("CompanyInfo", "1")
+        return "another user" if record is None else str(record.body().get("CompanyName", "another user"))
+
+    @property
     def home_currency(self) -> str:
         """The company's own currency."""
         ref = self.preference("CurrencyPrefs", "HomeCurrency") or {}
@@ -89,6 +95,24 @@ class CompanyState:
         return bool(self.preference("CurrencyPrefs", "MultiCurrencyEnabled", False))
 
     @property
+    def zone(self) -> tzinfo:
+        """Zone of date-times that clients send without an offset."""
+        return UTC if self.switches.zone_without_offset == "utc" else PACIFIC
+
+    def custom_fields(self) -> dict[str, str]:
+        """The custom fields of sales forms that the company uses: definition id to name."""
+        named: dict[str, str] = {}
+        unused: set[str] = set()
+        for group in self.preference("SalesFormsPrefs", "CustomField", ()):
+            for entry in group.get("CustomField", ()):
+                name = str(entry.get("Name", ""))
+                if ".SalesCustomName" in name and entry.get("StringValue"):
+                    named[name[-1]] = str(entry["StringValue"])
+                elif ".UseSalesCustom" in name and entry.get("BooleanValue") is False:
+                    unused.add(name[-1])
+        return {definition: name for definition, name in sorted(named.items()) if definition not in unused}
+
+    @property
     def country(self) -> str:
         """`US`, `CA`, …: decides the model of sales tax."""
         record = self.store.get("CompanyInfo", "1")
@@ -98,6 +122,26 @@ class CompanyState:
         """A currency reference with its name."""
         code = code or self.home_currency
         return {"value": code, "name": CURRENCY_NAMES.get(code, code)}
+
+    def exchange_rate(self, code: str, day: str) -> Decimal | int:
+        """Home units for one unit of a currency: the newest rate on or before a day, else 1."""
+        if code == self.home_currency:
+            return 1
+        rates = [
+            body
+            for body in (record.body() for record in self.store.all("ExchangeRate"))
+            if body.get("SourceCurrencyCode") == code and str(body.get("AsOfDate")) <= day
+        ]
+        if not rates:
+            return 1
+        return plain(as_decimal(max(rates, key=lambda body: str(body["AsOfDate"]))["Rate"]))
+
+    def set_exchange_rate(self, body: JsonObject) -> None:
+        """Give a transaction the rate of its day, unless it came with one; without multicurrency it has none."""
+        if not self.multicurrency:
+            body.pop("ExchangeRate", None)
+        elif not body.get("ExchangeRate"):
+            body["ExchangeRate"] = self.exchange_rate(str(body["CurrencyRef"]["value"]), str(body["TxnDate"]))
 
     # Records -----------------------------------------------------------------------------------------------------
 
@@ -129,7 +173,7 @@ class CompanyState:
             code = self.switches.missing_sync_token
             raise FaultError(faults.Problem(code, problem.message, problem.detail, problem.element))
         if token != record.sync_token:
-            raise faults.stale()
+            raise faults.stale(str(self.company_name))
         return record
 
     def add(self, resource: Resource, body: JsonObject, record_id: str | None = None) -> JsonObject:

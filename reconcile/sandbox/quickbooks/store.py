@@ -97,6 +97,8 @@ class Record:
         return str(self.body().get("SyncToken", "0"))
 
 
+Change = tuple[Record, Record | None]
+
 _paths: dict[str, tuple[tuple[str, tuple[str, ...], str], ...]] = {}
 
 
@@ -180,11 +182,12 @@ class Store:
         self._memory = 0
         self._files: dict[str, bytes] = {}
         self._unsaved_files: dict[str, bytes | None] = {}
-        self._last_numbers: dict[str, str] = {}
-        self._numbers_moved = False
+        self._marks: dict[str, str] = {}
+        self._marks_moved = False
         self._file = self._open(path) if path is not None else None
         self.versions: dict[str, int] = dict.fromkeys(RESOURCES, 0)
-        self.watchers: list[Callable[[Record, Record | None], None]] = []
+        self.watchers: list[Callable[[list[Change]], None]] = []
+        self._noticed: list[Change] = []
         self.visible_from: Callable[[], float] = lambda: 0.0
 
     @staticmethod
@@ -234,22 +237,24 @@ class Store:
             return
         self._undo = []
         sequences = dict(self._sequences)
-        numbers = dict(self._last_numbers)
+        marks = dict(self._marks)
         try:
             yield
         except BaseException:
             for entity, record_id, before in reversed(self._undo):
                 self._swap(entity, record_id, before)
             self._sequences = sequences
-            self._last_numbers = numbers
+            self._marks = marks
             self._unsaved.clear()
             self._unsaved_files.clear()
+            self._noticed.clear()
             for key in self._unsaved_answers:
                 self._answers.pop(key, None)
             self._unsaved_answers.clear()
             raise
         else:
             self._save()
+            self._tell()
         finally:
             self._undo = None
 
@@ -291,16 +296,23 @@ class Store:
                 record, visible_from=horizon, before=None if before is None else replace(before, before=None)
             )
         self._swap(entity, record_id, record)
-        if not silently:
-            for watcher in self.watchers:
-                watcher(record, before)
+        if not silently and self.watchers:
+            self._noticed.append((record, before))
+            if self._undo is None:
+                self._tell()
         return record
+
+    def _tell(self) -> None:
+        noticed, self._noticed = self._noticed, []
+        if noticed:
+            for watcher in self.watchers:
+                watcher(noticed)
 
     def _record(self, resource: Resource, body: JsonObject, raw: bytes, moved: int, *, deleted: bool) -> Record:
         facts = _facts(resource, body)
         updated = facts.get("metadata.lastupdatedtime")
         active = body.get("Active", True) is not False or resource.group not in LISTS
-        payment = resource.group == "payment" and not deleted
+        payment = resource.name in {"Payment", "BillPayment"} and not deleted
         applications = applications_of(body) if payment else ()
         return Record(
             entity=resource.name,
@@ -348,14 +360,14 @@ class Store:
         """The answer once given to a request id."""
         return self._answers.get(key)
 
-    def last_number(self, sequence: str) -> str | None:
-        """The document number that was given last in a sequence, whatever became of its form since."""
-        return self._last_numbers.get(sequence)
+    def mark(self, name: str) -> str | None:
+        """A small fact about the company that no record shows, such as the document number given last."""
+        return self._marks.get(name)
 
-    def remember_number(self, sequence: str, number: str) -> None:
-        """Let a sequence of document numbers go on from here."""
-        self._last_numbers[sequence] = number
-        self._numbers_moved = True
+    def set_mark(self, name: str, value: str) -> None:
+        """Keep a small fact."""
+        self._marks[name] = value
+        self._marks_moved = True
 
     def put_file(self, record_id: str, content: bytes | None) -> None:
         """Keep the bytes of an attachment, or forget them when they are `None`."""
@@ -393,13 +405,13 @@ class Store:
             self._save_files(self._file)
             if answers:
                 self._forget_answers(self._file)
-            if self._numbers_moved:
-                self.note("numbers", render(self._last_numbers))
+            if self._marks_moved:
+                self.note("marks", render(self._marks))
             self._file.execute("COMMIT")
         self._unsaved.clear()
         self._unsaved_answers.clear()
         self._unsaved_files.clear()
-        self._numbers_moved = False
+        self._marks_moved = False
 
     def _keep_files_in_memory(self) -> None:
         for record_id, content in self._unsaved_files.items():
@@ -443,9 +455,9 @@ class Store:
         )
         for key, digest, answer in remembered:
             self._answers[key] = Answer(digest, answer)
-        numbers = self.noted("numbers")
-        if numbers is not None:
-            self._last_numbers = parse(numbers)
+        marks = self.noted("marks")
+        if marks is not None:
+            self._marks = parse(marks)
 
     def note(self, name: str, body: bytes) -> None:
         """Keep a small document (tokens, preferences of the server) beside the records."""
@@ -483,6 +495,8 @@ def _keys(resource: Resource, body: JsonObject, applications: tuple[Application,
             yield ("number", resource.name, str(number))
         if customer := body.get("CustomerRef"):
             yield ("customer", str(customer.get("value")))
+        if vendor := body.get("VendorRef"):
+            yield ("vendor", str(vendor.get("value")))
     yield from (("settled by", application.kind, application.target) for application in applications)
     if resource.name == "Deposit":
         yield from (("deposited", application.kind, application.target) for application in applications_of(body))

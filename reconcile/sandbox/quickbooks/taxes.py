@@ -46,10 +46,11 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class TaxableLine:
-    """The net amount of a line, after its share of a discount that reduces tax, and the rates on it."""
+    """The net amount of a line after its share of a discount that reduces tax, its rates, and its tax if known."""
 
     net: Decimal
     rates: tuple[Rate, ...]
+    given: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +62,26 @@ class RateTotal:
     tax: Decimal
 
 
-def tax_by_rate(lines: list[TaxableLine], rounding: str = "line") -> list[RateTotal]:
+def tax_by_rate(lines: list[TaxableLine], rounding: str = "line", *, combined: bool = False) -> list[RateTotal]:
     """Tax of a form, one entry per rate in the order of appearance.
 
     Args:
         lines: The lines with their rates.
         rounding: `line` rounds each rate on each line and sums; `rate` sums the nets and rounds once.
+        combined: On a line, the rates together are rounded once, and the last rate takes the difference.
     """
     order: dict[str, Rate] = {}
     nets: dict[str, Decimal] = {}
     taxes: dict[str, Decimal] = {}
     for line in lines:
-        so_far = ZERO
-        for rate in line.rates:
+        so_far = exactly = ZERO
+        for place, rate in enumerate(line.rates, start=1):
             base = {"TaxOnAmountPlusTax": line.net + so_far, "TaxOnTax": so_far}.get(rate.on, line.net)
             exact = base * rate.percent / HUNDRED
+            exactly += exact
             tax = cents(exact) if rounding == "line" else exact
+            if place == len(line.rates) and (combined or line.given is not None):
+                tax = (cents(exactly) if line.given is None else line.given) - so_far
             so_far += tax
             order.setdefault(rate.id, rate)
             nets[rate.id] = nets.get(rate.id, ZERO) + base
@@ -99,13 +104,21 @@ def rates_of(state: CompanyState, code_id: str) -> tuple[Rate, ...]:
     return tuple(rates)
 
 
-def tax_detail(state: CompanyState, body: JsonObject, lines: list[tuple[Decimal, str]]) -> Decimal:
+def tax_on_line(state: CompanyState, net: Decimal, code: str) -> Decimal:
+    """Tax on one line outside of the United States."""
+    return sum((entry.tax for entry in tax_by_rate([TaxableLine(net, rates_of(state, code))])), ZERO)
+
+
+def tax_detail(
+    state: CompanyState, body: JsonObject, lines: list[tuple[Decimal, str]], given: list[Decimal | None] | None = None
+) -> Decimal:
     """Work out a form's tax and write its TxnTaxDetail.
 
     Args:
         state: The company.
         body: The form; `TxnTaxDetail` as requested is read and replaced.
         lines: Net amount and tax code of each line that could be taxed.
+        given: Tax of each line where the client has said what the line costs with tax.
 
     Returns:
         The total tax.
@@ -114,7 +127,7 @@ def tax_detail(state: CompanyState, body: JsonObject, lines: list[tuple[Decimal,
     if not state.preference("TaxPrefs", "UsingSalesTax", True):
         return ZERO
     if state.country != "US":
-        return _foreign_tax(state, body, requested, lines)
+        return _foreign_tax(state, body, requested, lines, given or [None] * len(lines))
     taxed = [net for net, code in lines if code == "TAX"]
     code_id = automated_code(state) if state.switches.automated_sales_tax else _classic_code(state, body, requested)
     rates = rates_of(state, code_id) if code_id else ()
@@ -141,7 +154,11 @@ def _classic_code(state: CompanyState, body: JsonObject, requested: JsonObject) 
 
 
 def _foreign_tax(
-    state: CompanyState, body: JsonObject, requested: JsonObject, lines: list[tuple[Decimal, str]]
+    state: CompanyState,
+    body: JsonObject,
+    requested: JsonObject,
+    lines: list[tuple[Decimal, str]],
+    given: list[Decimal | None],
 ) -> Decimal:
     if body.get("GlobalTaxCalculation") == "NotApplicable":
         if requested.get("TaxLine") or as_decimal(requested.get("TotalTax")):
@@ -150,11 +167,25 @@ def _foreign_tax(
         return _write(body, [], "")
     if any(not code for _, code in lines):
         raise faults.business("Make sure all your transactions have a GST/HST rate before you save.")
-    taxable = [TaxableLine(net, rates_of(state, code)) for net, code in lines]
-    totals = tax_by_rate(taxable)
+    combined = state.switches.multi_rate_rounding == "combined"
+    taxable = [TaxableLine(net, rates_of(state, code), own) for (net, code), own in zip(lines, given, strict=True)]
+    totals = tax_by_rate(taxable, combined=combined)
     if "TotalTax" in requested and requested.get("TaxLine"):
+        if state.switches.stale_tax_detail == "fault":
+            _check_fits(totals, requested["TaxLine"])
         totals = _prorated(totals, as_decimal(requested["TotalTax"]))
     return _write(body, totals, "")
+
+
+def _check_fits(totals: list[RateTotal], lines: list[JsonObject]) -> None:
+    """Refuse a tax detail that was worked out for other lines than these."""
+    nets = {entry.rate.id: cents(entry.net) for entry in totals}
+    for line in lines:
+        detail = line.get("TaxLineDetail") or {}
+        rate = str((detail.get("TaxRateRef") or {}).get("value", ""))
+        net = detail.get("NetAmountTaxable")
+        if rate not in nets or (net is not None and cents(as_decimal(net)) != nets[rate]):
+            raise faults.business("We're sorry, QuickBooks encountered an error while calculating tax.")
 
 
 def _prorated(totals: list[RateTotal], wanted: Decimal) -> list[RateTotal]:
@@ -211,10 +242,21 @@ def create_agency(state: CompanyState, resource: Resource, cleaned: JsonObject) 
     name = str(cleaned.get("DisplayName", "")).strip()
     if not name:
         raise FaultError(faults.required("DisplayName"))
-    for holder in state.store.find("name", "TaxAgency", "", name.casefold()):
-        raise faults.duplicate_name(holder.id)
+    if state.switches.agency_names_unique:
+        for holder in state.store.find("name", "TaxAgency", "", name.casefold()):
+            raise faults.duplicate_name(holder.id)
     body = {key: value for key, value in cleaned.items() if value != "" and key not in {"Id", "SyncToken", "sparse"}}
     return state.add(resource, _agency(body))
+
+
+def update_name(state: CompanyState, resource: Resource, cleaned: JsonObject) -> JsonObject:
+    """Rename, describe or deactivate a tax code or rate; nothing else of it can be changed."""
+    stored = state.current(resource.name, cleaned).body()
+    wanted = {name: cleaned[name] for name in ("Name", "Description", "Active") if cleaned.get(name) not in (None, "")}
+    for holder in state.store.find("name", resource.name, "", str(wanted.get("Name", "")).strip().casefold()):
+        if holder.id != stored["Id"]:
+            raise faults.duplicate_name(holder.id)
+    return state.change(resource, {**stored, **wanted})
 
 
 def _agency(body: JsonObject) -> JsonObject:

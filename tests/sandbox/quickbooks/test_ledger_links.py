@@ -1,0 +1,203 @@
+"""What one transaction does to others: bills and their payments, estimates, stock, merges, numbers, custom fields."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from reconcile.sandbox.quickbooks import lists
+from reconcile.sandbox.quickbooks.entities import RESOURCES
+from reconcile.sandbox.quickbooks.faults import FaultError
+
+
+def refused(desk: Any, resource: str, body: Any, operation: str = "") -> Any:
+    with pytest.raises(FaultError) as caught:
+        desk.post(resource, body, operation)
+    return caught.value.problems[0]
+
+
+def expense(account: str, amount: object) -> Any:
+    detail = {"AccountRef": {"value": account}}
+    return {"Amount": amount, "DetailType": "AccountBasedExpenseLineDetail", "AccountBasedExpenseLineDetail": detail}
+
+
+@pytest.fixture
+def supplier(desk: Any) -> Any:
+    return desk.post("vendor", {"DisplayName": "Stone & Sons"})
+
+
+def bill(desk: Any, vendor: Any, amount: object) -> Any:
+    return desk.post("bill", {"VendorRef": {"value": vendor["Id"]}, "Line": [expense("7", amount)]})
+
+
+def pay(desk: Any, vendor: Any, total: object, *parts: tuple[str, str, object]) -> Any:
+    lines = [{"Amount": part, "LinkedTxn": [{"TxnId": txn, "TxnType": kind}]} for kind, txn, part in parts]
+    how = {"PayType": "Check", "CheckPayment": {"BankAccountRef": {"value": "35"}}}
+    return desk.post("billpayment", {"VendorRef": {"value": vendor["Id"]}, "TotalAmt": total, "Line": lines, **how})
+
+
+def test_a_bill_payment_takes_from_the_bill_and_from_what_the_vendor_is_owed(desk: Any, supplier: Any) -> None:
+    made = bill(desk, supplier, 100)
+    assert (made["Balance"], made["APAccountRef"]["name"], made["DueDate"]) == (
+        100, "Accounts Payable (A/P)", made["TxnDate"]
+    )  # fmt: skip
+    detail = made["Line"][0]["AccountBasedExpenseLineDetail"]
+    assert (detail["BillableStatus"], detail["TaxCodeRef"]) == ("NotBillable", {"value": "NON"})
+    credit = desk.post("vendorcredit", {"VendorRef": {"value": supplier["Id"]}, "Line": [expense("7", 30)]})
+    assert desk.get("vendor", supplier["Id"])["Balance"] == 70
+    payment = pay(desk, supplier, 50, ("Bill", made["Id"], 80), ("VendorCredit", credit["Id"], 30))
+    after = desk.get("bill", made["Id"])
+    assert (after["Balance"], after["LinkedTxn"]) == (20, [{"TxnId": payment["Id"], "TxnType": "BillPaymentCheck"}])
+    assert desk.get("vendorcredit", credit["Id"])["Balance"] == 0
+    assert desk.get("vendor", supplier["Id"])["Balance"] == 20
+    desk.post("billpayment", {"Id": payment["Id"], "SyncToken": "0"}, "delete")
+    assert desk.get("bill", made["Id"])["Balance"] == 100
+    assert desk.get("vendor", supplier["Id"])["Balance"] == 70
+
+
+def test_a_bill_cannot_be_paid_twice_by_another_vendor_or_changed_below_what_is_paid(desk: Any, supplier: Any) -> None:
+    made = bill(desk, supplier, 100)
+    pay(desk, supplier, 80, ("Bill", made["Id"], 80))
+    with pytest.raises(FaultError, match="more than the open balance"):
+        pay(desk, supplier, 30, ("Bill", made["Id"], 30))
+    other = desk.post("vendor", {"DisplayName": "Other"})
+    with pytest.raises(FaultError, match="another vendor"):
+        pay(desk, other, 10, ("Bill", made["Id"], 10))
+    body = {"Id": made["Id"], "SyncToken": "1", "VendorRef": {"value": supplier["Id"]}, "Line": [expense("7", 50)]}
+    assert refused(desk, "bill", body).code == 6000
+    desk.post("bill", {"Id": made["Id"], "SyncToken": "1"}, "delete")
+    assert desk.get("vendor", supplier["Id"])["Balance"] == 0
+
+
+@pytest.mark.parametrize(
+    ("resource", "body", "code"),
+    [
+        ("bill", {"VendorRef": {"value": "56"}, "Line": [{"Amount": 1}]}, 2020),
+        ("bill", {"VendorRef": {"value": "56"}, "Line": []}, 2020),
+        ("purchase", {"PaymentType": "CreditCard", "AccountRef": {"value": "35"}, "Line": [expense("7", 1)]}, 6000),
+        ("billpayment", {"VendorRef": {"value": "56"}, "TotalAmt": 1, "Line": [], "PayType": "Check"}, 2020),
+        ("deposit", {"DepositToAccountRef": {"value": "7"}, "Line": [{"Amount": 1}]}, 6000),
+    ],
+)
+def test_documents_ask_for_what_they_need(desk: Any, resource: str, body: Any, code: int) -> None:
+    assert refused(desk, resource, body).code == code
+
+
+def test_an_invoice_made_from_an_estimate_closes_it(desk: Any, sell: Any) -> None:
+    estimate = desk.post("estimate", {"CustomerRef": {"value": "1"}, "Line": [sell("6", 90)]})
+    link = {"TxnId": estimate["Id"], "TxnType": "Estimate"}
+    made = desk.invoice("1", 90, LinkedTxn=[link])
+    held = desk.get("estimate", estimate["Id"])
+    assert (held["TxnStatus"], held["LinkedTxn"]) == ("Closed", [{"TxnId": made["Id"], "TxnType": "Invoice"}])
+    assert made["LinkedTxn"] == [link]
+    desk.post("invoice", {"Id": made["Id"], "SyncToken": "0"}, "void")
+    assert desk.get("estimate", estimate["Id"])["TxnStatus"] == "Accepted"
+    with pytest.raises(FaultError, match="no such estimate"):
+        desk.invoice("2", 90, LinkedTxn=[link])
+
+
+def test_stock_falls_with_a_sale_and_comes_back_with_it(desk: Any, sell: Any) -> None:
+    before = desk.get("item", "11")["QtyOnHand"]
+    body = {"CustomerRef": {"value": "1"}, "Line": [sell("11", 30, Qty=2, UnitPrice=15)]}
+    made = desk.post("invoice", body)
+    assert desk.get("item", "11")["QtyOnHand"] == before - 2
+    changed = {"Id": made["Id"], "SyncToken": "0", **body, "Line": [sell("11", 75, Qty=5, UnitPrice=15)]}
+    desk.post("invoice", changed)
+    assert desk.get("item", "11")["QtyOnHand"] == before - 5
+    desk.post("invoice", {"Id": made["Id"], "SyncToken": "1"}, "delete")
+    assert desk.get("item", "11")["QtyOnHand"] == before
+    desk.switch("stock_follows_sales", "off")
+    desk.post("invoice", body)
+    assert desk.get("item", "11")["QtyOnHand"] == before
+
+
+def test_a_merged_customer_is_gone_for_good_and_what_it_bought_belongs_to_the_other(desk: Any) -> None:
+    made = desk.invoice("1", 50)
+    one, other = desk.get("customer", "1"), desk.get("customer", "2")
+    with desk.company.state.store.transaction():
+        lists.merge(desk.company.state, RESOURCES["Customer"], "1", "2")
+    assert desk.get("invoice", made["Id"])["CustomerRef"] == {"value": "2", "name": other["DisplayName"]}
+    assert desk.get("customer", "2")["Balance"] == one["Balance"] + other["Balance"]
+    gone = desk.get("customer", "1")
+    assert (gone["Active"], gone["Balance"]) == (False, 0)
+    body = {"Id": "1", "SyncToken": gone["SyncToken"], "sparse": True, "Active": True}
+    problem = refused(desk, "customer", body)
+    assert (problem.code, problem.detail) == (
+        6000, "Business Validation Error: You cannot modify a list element that has been deleted."
+    )  # fmt: skip
+
+
+def test_a_new_name_shows_wherever_the_old_one_stood(desk: Any) -> None:
+    made = desk.invoice("1", 50)
+    desk.post("customer", {"Id": "1", "SyncToken": "0", "sparse": True, "DisplayName": "Amy's Birds"})
+    desk.post("item", {"Id": "6", "SyncToken": "0", "sparse": True, "Name": "Garden care"})
+    held = desk.get("invoice", made["Id"])
+    assert held["CustomerRef"]["name"] == "Amy's Birds"
+    assert held["Line"][0]["SalesItemLineDetail"]["ItemRef"]["name"] == "Garden care"
+    assert held["SyncToken"] == "0"
+
+
+def test_numbers_go_on_from_the_one_given_last_not_from_one_changed_later(desk: Any) -> None:
+    prefs = {"SyncToken": "0", "sparse": True, "SalesFormsPrefs": {"CustomTxnNumbers": False}}
+    desk.post("preferences", prefs)
+    first = desk.invoice("1", 10, DocNumber="7000")
+    renumbered = {"Id": first["Id"], "SyncToken": "0", "sparse": True, "DocNumber": "9000"}
+    assert desk.post("invoice", renumbered)["DocNumber"] == "9000"
+    assert desk.invoice("1", 10)["DocNumber"] == "7001"
+
+
+def test_custom_fields_come_back_when_defined_and_only_then(desk: Any) -> None:
+    crew = {"DefinitionId": "1", "Name": "Crew #", "Type": "StringType"}
+    assert desk.invoice("1", 10)["CustomField"] == [crew]
+    given = [{"DefinitionId": "1", "Type": "StringType", "StringValue": "102"}]
+    assert desk.invoice("1", 10, CustomField=given)["CustomField"] == [{**crew, "StringValue": "102"}]
+    with pytest.raises(FaultError, match="3000"):
+        desk.invoice("1", 10, CustomField=[{"DefinitionId": "4", "StringValue": "x"}])
+
+
+def test_a_refund_says_how_it_is_printed(desk: Any, sell: Any) -> None:
+    body = {"CustomerRef": {"value": "1"}, "Line": [sell("6", 5)], "DepositToAccountRef": {"value": "35"}}
+    assert desk.post("refundreceipt", body)["PaymentRefNum"] == "To Print"
+    assert refused(desk, "refundreceipt", {**body, "PrintStatus": "PrintComplete"}).element == "PaymentRefNum"
+
+
+def test_credits_are_used_at_once_when_the_company_wants_it(desk: Any, sell: Any) -> None:
+    desk.switch("auto_apply", "on")
+    wants = {"AutoApplyCredit": True, "AutoApplyPayments": True}
+    desk.post("preferences", {"SyncToken": "0", "sparse": True, "SalesFormsPrefs": wants})
+    customer = desk.post("customer", {"DisplayName": "Prepaid"})["Id"]
+    first = desk.invoice(customer, 30)
+    memo = desk.post("creditmemo", {"CustomerRef": {"value": customer}, "Line": [sell("6", 50)]})
+    assert memo["RemainingCredit"] == 20
+    assert desk.get("invoice", first["Id"])["Balance"] == 0
+    second = desk.invoice(customer, 100)
+    assert second["Balance"] == 80
+    assert desk.payment(customer, 90)["UnappliedAmt"] == 10
+    assert desk.get("customer", customer)["Balance"] == -10
+
+
+@pytest.mark.parametrize("code", [6200, 6210, 6000])
+def test_a_closed_period_has_one_of_three_faults(desk: Any, code: int) -> None:
+    desk.switch("closed_books_code", code)
+    closing = {"BookCloseDate": "2020-12-31"}
+    desk.post("preferences", {"SyncToken": "0", "sparse": True, "AccountingInfoPrefs": closing})
+    body = {"CustomerRef": {"value": "1"}, "TotalAmt": 1, "TxnDate": "2020-12-31"}
+    assert refused(desk, "payment", body).code == code
+
+
+def test_a_card_payment_that_was_settled_cannot_be_undone(desk: Any) -> None:
+    paid = desk.payment("1", 5, TxnSource="IntuitPayment")
+    assert refused(desk, "payment", {"Id": paid["Id"], "SyncToken": "0"}, "void").code == 6450
+
+
+def test_a_payment_goes_to_a_bank_account(desk: Any) -> None:
+    body = {"CustomerRef": {"value": "1"}, "TotalAmt": 1, "DepositToAccountRef": {"value": "1"}}
+    assert refused(desk, "payment", body).detail.endswith("different type of account for this transaction.")
+
+
+def test_an_exchange_rate_has_no_id(desk: Any) -> None:
+    rate = {"SourceCurrencyCode": "EUR", "Rate": Decimal("1.25"), "AsOfDate": "2020-01-01"}
+    assert "Id" not in desk.post("exchangerate", rate)
+    changed = desk.post("exchangerate", {**rate, "Rate": Decimal("1.3")})
+    assert (changed["Rate"], changed["SyncToken"]) == (Decimal("1.3"), "1")
+    assert [one["Rate"] for one in desk.query("select * from ExchangeRate")] == [Decimal("1.3")]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
+from contextvars import Context
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -59,7 +60,7 @@ class Terminal:
             os.environ.clear()
             os.environ.update(environment)
             sys.argv = ["reconcile", *arguments]
-            main()
+            Context().run(main)  # an event loop of this process must not be used by two
         except SystemExit as end:
             code = end.code
         except BaseException:  # noqa: BLE001  whatever it is, it is printed and this process ends here
@@ -70,7 +71,7 @@ class Terminal:
             os._exit(code if isinstance(code, int) else 0)
 
     def fresh(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Give a command in a process with nothing of this one, as runs of a notebook need it."""
+        """Give a command in a process with nothing of this one."""
         return subprocess.run(
             [sys.executable, "-m", "reconcile", *arguments],
             cwd=self.root,

@@ -11,7 +11,7 @@ from tests.cli.conftest import COMPANY, Company, Terminal, complains
 
 def stopped(company: Company, *words: str) -> None:
     """A run that could not begin: exit code 3, one sentence, and its evidence."""
-    done = company.terminal.fresh("run", COMPANY)
+    done = company.terminal("run", COMPANY)
     assert done.returncode == 3, done.stdout + done.stderr
     assert done.stderr == ""
     said = done.stdout.splitlines()
@@ -30,7 +30,7 @@ def stopped(company: Company, *words: str) -> None:
 
 def test_a_dry_run_then_a_run_then_what_was_done_is_explained(company: Company) -> None:
     desk = company.terminal
-    planned = desk.fresh("run", COMPANY, "--dry-run")
+    planned = desk("run", COMPANY, "--dry-run")
     assert planned.returncode == 0, planned.stdout + planned.stderr
     assert planned.stdout.startswith("PLANNED\nDry run: 0 writes planned, nothing was written.")
     done = desk.fresh("run", COMPANY, "--slot", "01:30")

@@ -209,7 +209,7 @@ def _itemised(
         amount = own["books"] - own["billing"]
         cause = own["key"].map(told).astype("str")
         if entity is Entity.INVOICE:
-            for explain in (_explained_by_payments, _explained_by_refunds):
+            for explain in (_explained_by_payments, _explained_by_refunds, _explained_by_rounding):
                 cause = cause.where(cause.notna(), explain(own, amount, sides, references, findings))
         explained = cause.notna()
         plain = pd.Series("differs between the sides, and no finding says why", index=own.index, dtype="str")
@@ -323,6 +323,36 @@ def _explained_by_refunds(
     gaps = pd.DataFrame({"invoice": own["key"].array, "amount": (-amount).astype("int64").array})
     sentences = gaps.merge(known, on=["invoice", "amount"], how="left")["told"].set_axis(own.index)
     return sentences.astype("str").where(own["measure"] == RECEIVABLES)
+
+
+def _explained_by_rounding(
+    own: pd.DataFrame,
+    amount: pd.Series[Any],
+    sides: Mapping[Side, Snapshots],
+    references: References,
+    _findings: list[Finding],
+) -> pd.Series[str]:
+    """Why invoices differ whose lines and discounts come to the same: at most one minor unit of tax per line.
+
+    The comparison notes it of invoices that are on both sides already; those written since have only this.
+    """
+    figures = {}
+    for side in Side:
+        frame = sides[side][Entity.INVOICE].frame
+        keys = references.keys(side, Entity.INVOICE, frame["id"])
+        wanted = among(keys, own["key"])
+        part = frame.loc[wanted, ["subtotal", "discount", "tax", "total"]].fillna(0)
+        figures[side] = part.set_index(pd.Index(keys[wanted])).reindex(pd.Index(own["key"]))
+    gap = figures[Side.BOOKS] - figures[Side.BILLING]
+    ids = references.ids(Side.BOOKS, Entity.INVOICE, own["key"])
+    lines = ids.map(sides[Side.BOOKS][Entity.INVOICE].rows["parent_id"].value_counts()).fillna(0).to_numpy()
+    only_tax = (gap["subtotal"] == 0) & (gap["discount"] == 0) & (gap["tax"] == gap["total"]) & (gap["tax"] != 0)
+    small = (gap["tax"].abs() <= lines) & (gap["tax"] == amount.to_numpy())
+    rounded = (only_tax & small).fillna(value=False).to_numpy(dtype=bool)
+    words = (
+        "each side rounds tax in its own way: lines and discounts are the same, at most a minor unit per line differs"
+    )
+    return pd.Series(words, index=own.index, dtype="str").where(rounded)
 
 
 def receivables_by_age(snapshot: Snapshot, today: date) -> pd.DataFrame:

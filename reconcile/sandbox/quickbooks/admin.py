@@ -12,6 +12,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from reconcile.sandbox.quickbooks.clock import parse_moment, stamp_millis
+from reconcile.sandbox.quickbooks.deliveries import Format, Target
+from reconcile.sandbox.quickbooks.faults import FaultError
 from reconcile.sandbox.quickbooks.limits import REAL, UNLIMITED, Limits
 from reconcile.sandbox.quickbooks.numbers import JsonObject, NotJsonError, parse, render
 from reconcile.sandbox.quickbooks.samples import Sample
@@ -47,6 +49,8 @@ class Admin:
             Route("/admin/latency", self._handler(self._latency), methods=["POST"]),
             Route("/admin/tokens", self._handler(self._tokens), methods=["POST"]),
             Route("/admin/companies", self._handler(self._companies), methods=["POST"]),
+            Route("/admin/merge", self._handler(self._merge), methods=["POST"]),
+            Route("/admin/webhooks", self._handler(self._webhooks), methods=["GET", "POST", "DELETE"]),
             Route("/admin/faults", self._handler(self._faults), methods=["GET", "POST", "DELETE"]),
             Route("/admin/faults/{number:int}", self._handler(self._fault), methods=["DELETE"]),
             Route("/admin/calls", self._handler(self._calls), methods=["GET", "DELETE"]),
@@ -126,13 +130,38 @@ class Admin:
         return self._state(request, body)
 
     def _companies(self, request: Request, body: Any) -> JsonObject:
-        """`{"realm": "2", "sample": "empty"}`: one more company; answers with its tokens."""
+        """`{"realm": "2", "sample": "generated", "invoices": 1000}`: one more company; answers with its tokens."""
         del request
         sample = body.get("sample", "empty")
         if sample not in get_args(Sample) or not body.get("realm"):
-            raise AdminError("Say realm, and sample craigs or empty.")
-        keys = self._server.add_company(str(body["realm"]), sample)
+            raise AdminError("Say realm, and sample craigs, empty or generated.")
+        if str(body["realm"]) in self._server.companies:
+            raise AdminError("There is such a company already.")
+        keys = self._server.add_company(str(body["realm"]), sample, int(body.get("invoices", 0)))
         return {"realm_id": keys.realm_id, "access_token": keys.access_token, "refresh_token": keys.refresh_token}
+
+    def _merge(self, request: Request, body: Any) -> JsonObject:
+        """`{"realm": "1", "entity": "Customer", "id": "7", "into": "8"}`: 7 is gone for good, 8 has what it had."""
+        known = body.get("realm") in self._server.companies
+        if not known or body.get("entity", "Customer") not in {"Customer", "Vendor"}:
+            raise AdminError("Say realm, entity (Customer or Vendor), id and into.")
+        try:
+            self._server.merge(body["realm"], body.get("entity", "Customer"), str(body["id"]), str(body["into"]))
+        except FaultError as error:
+            raise AdminError(str(error)) from error
+        return self._state(request, body)
+
+    def _webhooks(self, request: Request, body: Any) -> JsonObject:
+        """`{"url": "http://127.0.0.1:9/hook", "verifier": "key", "format": "legacy"}`; GET shows what was sent."""
+        deliveries = self._server.deliveries
+        if request.method == "POST":
+            if body.get("format", "cloudevents") not in get_args(Format):
+                raise AdminError("format is legacy or cloudevents.")
+            deliveries.add(Target(**body))
+        if request.method == "DELETE":
+            deliveries.targets.clear()
+            deliveries.sent.clear()
+        return {"targets": [target.as_json() for target in deliveries.targets], "sent": list(deliveries.sent)}
 
     def _faults(self, request: Request, body: Any) -> JsonObject:
         tempers = self._tempers()
@@ -151,8 +180,8 @@ class Admin:
         """What was called since the start, or since the last DELETE."""
         del body
         if request.method == "DELETE":
-            self._tempers().calls.clear()
-        return {"count": len(self._tempers().calls), "calls": self._tempers().calls}
+            self._tempers().forget_calls()
+        return {"count": self._tempers().count, "calls": list(self._tempers().calls)}
 
 
 def _as_json(limits: Limits) -> JsonObject:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 import signal
 import socket
 import sys
@@ -15,6 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from reconcile.sandbox.quickbooks.app import application
+from reconcile.sandbox.quickbooks.deliveries import Format, Target, WebhookError
 from reconcile.sandbox.quickbooks.limits import REAL, UNLIMITED
 from reconcile.sandbox.quickbooks.samples import Sample
 from reconcile.sandbox.quickbooks.server import Server, new_realm
@@ -38,6 +40,12 @@ def quickbooks(  # noqa: PLR0913 - one parameter per option of the command line
     limits: Annotated[
         Literal["real", "off"], typer.Option(help="Intuit's call limits; off, for a fast client.")
     ] = "off",
+    invoices: Annotated[int, typer.Option(help="How many invoices a generated company has.")] = 1_000,
+    webhook: Annotated[
+        list[str] | None, typer.Option(help="Address on this machine that is told of every change.")
+    ] = None,
+    webhook_verifier: Annotated[str, typer.Option(help="Verifier token; drawn and printed when left out.")] = "",
+    webhook_format: Annotated[Format, typer.Option(help="Body of the messages.")] = "cloudevents",
     admin: Annotated[bool, typer.Option("--admin", help="Serve the admin resource (clock, limits, faults).")] = False,
     switch: Annotated[
         list[str] | None, typer.Option(help="name=value; see reconcile.sandbox.quickbooks.switches.")
@@ -58,8 +66,15 @@ def quickbooks(  # noqa: PLR0913 - one parameter per option of the command line
         switches=switches,
         limits=REAL if limits == "real" else UNLIMITED,
     )
+    verifier = webhook_verifier or secrets.token_urlsafe(24)
     try:
-        keys = [server.add_company(one, sample) for one in (realm or [new_realm()])]
+        for url in webhook or ():
+            server.deliveries.add(Target(url, verifier, webhook_format))
+    except WebhookError as error:
+        typer.echo(f"The local QuickBooks cannot start: {error}", err=True)
+        raise typer.Exit(_CANNOT_START) from error
+    try:
+        keys = [server.add_company(one, sample, invoices) for one in (realm or [new_realm()])]
         base_url = f"http://{host}:{listening.getsockname()[1]}"
         line = {
             "base_url": base_url,
@@ -70,6 +85,8 @@ def quickbooks(  # noqa: PLR0913 - one parameter per option of the command line
             "access_token": keys[0].access_token,
             "refresh_token": keys[0].refresh_token,
         }
+        if webhook:
+            line["webhook_verifier"] = verifier
         asyncio.run(_serve(application(server, administered=admin), listening, json.dumps(line)))
     finally:
         server.close()

@@ -12,7 +12,7 @@ from typing import Final
 
 from reconcile.sandbox.quickbooks.samples import Sample
 
-_SECRET: Final = frozenset({"client_secret", "access_token", "refresh_token"})
+_SECRET: Final = frozenset({"client_secret", "access_token", "refresh_token", "webhook_verifier"})
 _PATIENCE: Final = 30.0
 
 
@@ -33,6 +33,7 @@ class QuickBooksSandbox:
         access_token: Good for an hour.
         refresh_token: Good until it is exchanged or revoked.
         pid: The process.
+        webhook_verifier: Key of the signatures on webhook messages, if there is a receiver.
     """
 
     base_url: str
@@ -43,6 +44,7 @@ class QuickBooksSandbox:
     access_token: str
     refresh_token: str
     pid: int
+    webhook_verifier: str = ""
 
     def __repr__(self) -> str:
         shown = ", ".join(

@@ -2,7 +2,8 @@
 
 `craigs` is Craig's Design and Landscaping Services, the company that every new QuickBooks sandbox starts with; all its
 dates are moved by the same number of days so that its last transaction is of yesterday. `empty` has the accounts, the
-tax pseudo codes, the terms and the payment methods of a new company, and nothing else.
+tax pseudo codes, the terms and the payment methods of a new company, and nothing else; `generated` is that filled by
+`generator`.
 """
 
 from datetime import date, datetime, timedelta
@@ -16,7 +17,7 @@ from reconcile.sandbox.quickbooks.numbers import JsonObject, parse
 from reconcile.sandbox.quickbooks.sales import keep_numbers
 from reconcile.sandbox.quickbooks.state import CompanyState
 
-Sample = Literal["craigs", "empty"]
+Sample = Literal["craigs", "empty", "generated"]
 
 _FILES: Final = {
     "company_info": "CompanyInfo",

@@ -9,13 +9,18 @@ from typing import Final
 
 from reconcile.sandbox.quickbooks.clock import Clock
 from reconcile.sandbox.quickbooks.company import Company
+from reconcile.sandbox.quickbooks.deliveries import Deliveries
+from reconcile.sandbox.quickbooks.entities import RESOURCES
+from reconcile.sandbox.quickbooks.generator import generate
 from reconcile.sandbox.quickbooks.identity import Identity
 from reconcile.sandbox.quickbooks.limits import UNLIMITED, Limits, Meter
+from reconcile.sandbox.quickbooks.lists import merge
 from reconcile.sandbox.quickbooks.oauth import Authority
 from reconcile.sandbox.quickbooks.samples import Sample, load
 from reconcile.sandbox.quickbooks.state import CompanyState
 from reconcile.sandbox.quickbooks.store import Store
 from reconcile.sandbox.quickbooks.switches import Switches
+from reconcile.sandbox.quickbooks.webhooks import Event
 
 _BEFORE_LONG_IDS: Final = 5_000_000_000_000_007_279
 
@@ -68,6 +73,7 @@ class Server:
         self.latency_seconds = 0.0
         self.companies: dict[str, Company] = {}
         self.meters: dict[str, Meter] = {}
+        self.deliveries = Deliveries(self.clock, lambda: self.switches)
         self._state_file = state_file
         self._notes = Store("", state_file)
         self._client_secret = client_secret or self._kept_secret("client_secret", lambda: secrets.token_urlsafe(30))
@@ -92,8 +98,14 @@ class Server:
         self._notes.note(name, value.encode())
         return value
 
-    def add_company(self, realm: str, sample: Sample) -> Keys:
-        """Open a company: as the state file has it, else as the sample says; with tokens for it."""
+    def add_company(self, realm: str, sample: Sample, invoices: int = 0) -> Keys:
+        """Open a company: as the state file has it, else as the sample says; with tokens for it.
+
+        Args:
+            realm: Its id.
+            sample: What it starts with.
+            invoices: How many invoices a `generated` company has.
+        """
         store = Store(realm, self._state_file)
         store.load()
         store.visible_from = self._visible_from
@@ -102,7 +114,10 @@ class Server:
                 store.start_sequence(name, _BEFORE_LONG_IDS)
         state = CompanyState(realm, store, self.clock, self.switches)
         if store.is_empty():
-            load(state, sample)
+            load(state, "empty" if sample == "generated" else sample)
+            if sample == "generated":
+                generate(state, invoices)
+        store.watchers.append(self.deliveries.watcher(realm))
         self.companies[realm] = Company(state)
         self.meters[realm] = Meter(lambda: self.limits, time.monotonic, lambda: self.clock.today().isoformat()[:7])
         access, refresh = self.authority.connection_of(realm) or self.authority.connect(realm)
@@ -110,6 +125,17 @@ class Server:
 
     def _visible_from(self) -> float:
         return self.clock.now().timestamp() + self.visibility_seconds if self.visibility_seconds else 0.0
+
+    def merge(self, realm: str, entity: str, gone: str, kept: str) -> None:
+        """Merge a customer or vendor into another, and say so to the webhooks.
+
+        Raises:
+            FaultError: They cannot be merged.
+        """
+        state = self.companies[realm].state
+        with state.store.transaction():
+            merge(state, RESOURCES[entity], gone, kept)
+        self.deliveries.announce([Event(realm, entity, kept, "Merge", state.now(), gone)])
 
     def set_switch(self, name: str, value: object) -> None:
         """Set one switch for every company.

@@ -6,6 +6,7 @@ each write puts a new one, which is what makes a failed request leave no trace.
 """
 
 import sqlite3
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from reconcile.sandbox.quickbooks.entities import LISTS, RESOURCES, TRANSACTIONS
 from reconcile.sandbox.quickbooks.numbers import JsonObject, as_decimal, parse, render
 
 Key = tuple[str, ...]
+Place = tuple[str, str]
 Fact = str | Decimal | float | bool | None
 
 _SCHEMA: Final = """
@@ -35,6 +37,8 @@ CREATE TABLE IF NOT EXISTS file (realm TEXT, id TEXT, content BLOB, PRIMARY KEY 
 
 
 _TIDYING: Final = 500
+_SHARED_LENGTH: Final = 12
+_ATTACHED_TO: Final = ("attachableref.entityref.type", "attachableref.entityref.value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,29 @@ class Answer:
     body: bytes
 
 
+class Facts:
+    """Values that a query may compare, by lower-case path; one tuple per record, its places shared by all."""
+
+    __slots__ = ("_places", "_values")
+
+    def __init__(self, places: dict[str, int], values: tuple[Fact, ...]) -> None:
+        self._places = places
+        self._values = values
+
+    def get(self, path: str, default: Fact = None) -> Fact:
+        """The value at a path."""
+        place = self._places.get(path)
+        value = None if place is None else self._values[place]
+        return default if value is None else value
+
+    def __getitem__(self, path: str) -> Fact:
+        """The value at a path, which must be a known one."""
+        return self._values[self._places[path]]
+
+
+_NO_FACTS: Final = Facts({}, ())
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One object as it is stored.
@@ -63,7 +90,6 @@ class Record:
         id: Its id.
         json: The object as it is sent.
         facts: Values that a query may compare, by lower-case path.
-        keys: Entries of this record in the store's indexes.
         applications: For a payment, what it settles.
         updated: LastUpdatedTime in seconds since 1970.
         moved: Position in the order of changes; greater is later.
@@ -75,8 +101,7 @@ class Record:
     entity: str
     id: str
     json: bytes
-    facts: dict[str, Fact]
-    keys: tuple[Key, ...]
+    facts: Facts
     applications: tuple[Application, ...]
     updated: float
     moved: int
@@ -99,6 +124,7 @@ class Record:
 
 Change = tuple[Record, Record | None]
 
+_places: dict[str, dict[str, int]] = {}
 _paths: dict[str, tuple[tuple[str, tuple[str, ...], str], ...]] = {}
 
 
@@ -110,7 +136,7 @@ def _fact_paths(resource: Resource) -> tuple[tuple[str, tuple[str, ...], str], .
         found = []
         for path, entry in filter_paths(resource).items():
             head, _, tail = path.partition(".")
-            if head == "attachableref":
+            if path in _ATTACHED_TO:
                 continue
             steps = (spelt[head], inner[tail]) if tail else (spelt[head],)
             found.append((path, steps, entry.kind))
@@ -137,19 +163,26 @@ def fact(kind: str, value: Any) -> Fact:  # noqa: PLR0911 - one return per kind 
             return str(value)
 
 
-def _facts(resource: Resource, body: JsonObject) -> dict[str, Fact]:
-    facts: dict[str, Fact] = {}
-    for path, steps, kind in _fact_paths(resource):
+def _facts(resource: Resource, body: JsonObject) -> Facts:
+    places = _places.get(resource.name)
+    if places is None:
+        names = [path for path, _, _ in _fact_paths(resource)] + [*_ATTACHED_TO] * (resource.name == "Attachable")
+        places = _places[resource.name] = {path: place for place, path in enumerate(names)}
+    values = []
+    for _, steps, kind in _fact_paths(resource):
         value: Any = body
         for step in steps:
             value = value.get(step) if isinstance(value, dict) else None
-        if value is not None:
-            facts[path] = fact(kind, value)
-    if resource.name == "Attachable" and (refs := body.get("AttachableRef")):
-        target = refs[0].get("EntityRef") or {}
-        facts["attachableref.entityref.type"] = str(target.get("type", ""))
-        facts["attachableref.entityref.value"] = str(target.get("value", ""))
-    return facts
+        values.append(_shared(fact(kind, value)))
+    if resource.name == "Attachable":
+        target = (body.get("AttachableRef") or [{}])[0].get("EntityRef") or {}
+        values += [str(target.get("type", "")), str(target.get("value", ""))]
+    return Facts(places, tuple(values))
+
+
+def _shared(value: Fact) -> Fact:
+    """The same object for equal short texts: dates, ids and names stand in very many records."""
+    return sys.intern(value) if isinstance(value, str) and len(value) <= _SHARED_LENGTH else value
 
 
 def applications_of(body: JsonObject) -> tuple[Application, ...]:
@@ -172,7 +205,7 @@ class Store:
     def __init__(self, realm: str, path: Path | None = None) -> None:
         self._realm = realm
         self._tables: dict[str, dict[str, Record]] = {name: {} for name in RESOURCES}
-        self._index: dict[Key, dict[tuple[str, str], None]] = {}
+        self._index: dict[Key, Place | dict[Place, None]] = {}
         self._sequences: dict[str, int] = {}
         self._moves = 0
         self._undo: list[tuple[str, str, Record | None]] | None = None
@@ -220,8 +253,9 @@ class Store:
 
     def find(self, *key: str) -> list[Record]:
         """Live records under an index key such as `("number", "Invoice", "1001")`."""
-        held = self._index.get(key, {})
-        return [self._tables[entity][record_id] for entity, record_id in held]
+        held = self._index.get(key, ())
+        places = (held,) if isinstance(held, tuple) and held else held
+        return [self._tables[entity][record_id] for entity, record_id in places]
 
     def is_empty(self) -> bool:
         """Whether nothing was ever stored."""
@@ -318,8 +352,7 @@ class Store:
             entity=resource.name,
             id=str(body["Id"]),
             json=raw,
-            facts={} if deleted else facts,
-            keys=() if deleted else tuple(_keys(resource, body, applications)),
+            facts=_NO_FACTS if deleted else facts,
             applications=applications,
             updated=updated if isinstance(updated, float) else 0.0,
             moved=moved,
@@ -333,20 +366,33 @@ class Store:
         if self._undo is not None:
             self._undo.append((entity, record_id, before))
         place = (entity, record_id)
-        for key in before.keys if before else ():
-            held = self._index.get(key)
-            if held is not None:
-                held.pop(place, None)
-                if not held:
-                    del self._index[key]
+        for key in _keys(before):
+            self._drop(key, place)
         if record is None:
             table.pop(record_id, None)
         else:
             table[record_id] = record
-            for key in record.keys:
-                self._index.setdefault(key, {})[place] = None
+            for key in _keys(record):
+                self._enter(key, place)
         self.versions[entity] += 1
         self._unsaved[place] = None
+
+    def _enter(self, key: Key, place: Place) -> None:
+        # Most keys lead to one record only; a dict for each would be the largest part of a large company.
+        held = self._index.get(key)
+        if held is None or held == place:
+            self._index[key] = place
+        elif isinstance(held, tuple):
+            self._index[key] = {held: None, place: None}
+        else:
+            held[place] = None
+
+    def _drop(self, key: Key, place: Place) -> None:
+        held = self._index.get(key)
+        if isinstance(held, dict):
+            held.pop(place, None)
+        if held == place or not held:
+            self._index.pop(key, None)
 
     def remember(self, key: str, answer: Answer, memory: int) -> None:
         """Keep an answer for its request id; only the newest `memory` answers are kept."""
@@ -480,11 +526,16 @@ class Store:
 def _rendered(resource: Resource, body: JsonObject) -> bytes:
     if resource.group == "rate":
         # A rate is found by its currency and day; QuickBooks shows no id for it.
-        return render({name: value for name, value in body.items() if name != "Id"})
-    return render(body)
+        body = {name: value for name, value in body.items() if name != "Id"}
+    # The encoder's own buffer is a quarter larger than what is in it; a copy is not.
+    return bytes(memoryview(render(body)))
 
 
-def _keys(resource: Resource, body: JsonObject, applications: tuple[Application, ...]) -> Iterator[Key]:
+def _keys(record: Record | None) -> Iterator[Key]:
+    """Under what a record can be found; worked out when it comes and when it goes, and not kept."""
+    if record is None or record.deleted:
+        return
+    resource, body = RESOURCES[record.entity], record.body()
     if resource.naming and (name := body.get(resource.naming)):
         parent = (body.get("ParentRef") or {}).get("value", "") if resource.name in {"Item", "Account", "Class"} else ""
         yield ("name", resource.naming_space, parent, str(name).strip().casefold())
@@ -497,6 +548,6 @@ def _keys(resource: Resource, body: JsonObject, applications: tuple[Application,
             yield ("customer", str(customer.get("value")))
         if vendor := body.get("VendorRef"):
             yield ("vendor", str(vendor.get("value")))
-    yield from (("settled by", application.kind, application.target) for application in applications)
+    yield from (("settled by", application.kind, application.target) for application in record.applications)
     if resource.name == "Deposit":
         yield from (("deposited", application.kind, application.target) for application in applications_of(body))

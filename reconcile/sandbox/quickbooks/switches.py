@@ -88,6 +88,8 @@ class Switches:
         closed_books_code: Fault for a date in a closed period: 6200, 6210 where a password is set, or 6000.
         class_ids_long: Ids of classes and attachments start above 5,000,000,000,000,000,000.
         estimate_follows_invoice: An estimate that an invoice links to becomes Closed.
+        webhook_interval_milliseconds: How long events are gathered for one message.
+        webhook_retry_milliseconds_per_minute: Length of a minute in the pauses before a message is sent again.
         webhook_verbs: Whether a CloudEvents type says `created` or `create`.
     """
 
@@ -156,6 +158,8 @@ class Switches:
     closed_books_code: int = 6200
     class_ids_long: bool = True
     estimate_follows_invoice: bool = True
+    webhook_interval_milliseconds: int = 200
+    webhook_retry_milliseconds_per_minute: int = 60_000
     webhook_verbs: Literal["past", "plain"] = "past"
 
     def changed(self, name: str, value: object) -> "Switches":

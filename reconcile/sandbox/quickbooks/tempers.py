@@ -9,11 +9,13 @@ import random
 import re
 import socket
 import struct
+from collections import deque
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Literal, get_args
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from reconcile.sandbox.quickbooks import markup
 from reconcile.sandbox.quickbooks.numbers import JsonObject, NotJsonError, parse, render
 
 Moment = Literal["before", "after"]
@@ -22,6 +24,7 @@ Action = Literal[
     "fault",
     "fault_with_200",
     "html",
+    "xml_fault",
     "delay",
     "reset",
     "lost_reply",
@@ -32,7 +35,10 @@ Action = Literal[
 ]
 
 _HTML: Final = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1>nginx</body></html>"
+_BROKEN: Final = "An application error has occurred while processing your request"
+_UNAUTHORIZED: Final = 401
 _SLICE: Final = 0.02
+_REMEMBERED: Final = 50_000
 
 
 class UnknownTemperError(ValueError):
@@ -45,7 +51,8 @@ class Temper:
 
     Attributes:
         action: What goes wrong. `status` answers with `status` and `body`; `fault` with an application fault of `code`;
-            `fault_with_200` the same with status 200; `html` with a gateway's page; `delay` answers late; `reset`
+            `fault_with_200` the same with status 200; `xml_fault` the same in XML, as some 401 come; `html` with a
+            gateway's page; `delay` answers late; `reset`
             resets the connection; `lost_reply` closes it without an answer; `truncate` closes it after `keep` bytes of
             the body; `trickle` sends a byte every `seconds`; `batch_drop` leaves out the items in `items`;
             `batch_shuffle` answers a batch in another order.
@@ -157,7 +164,13 @@ class Tempers:
         self._app = app
         self._numbers = 0
         self.rules: list[Temper] = []
-        self.calls: list[JsonObject] = []
+        self.calls: deque[JsonObject] = deque(maxlen=_REMEMBERED)
+        self.count = 0
+
+    def forget_calls(self) -> None:
+        """Start counting anew."""
+        self.calls.clear()
+        self.count = 0
 
     def add(self, rule: Temper) -> Temper:
         """Put a rule in force."""
@@ -180,6 +193,7 @@ class Tempers:
         text = f"{scope['path']}?{scope['query_string'].decode('latin-1')}\n{body.decode('utf-8', 'replace')}"
         call: JsonObject = {"method": scope["method"], "resource": resource, "path": scope["path"], "status": None}
         self.calls.append(call)
+        self.count += 1
         rule = next((one for one in self.rules if one.fits(scope["method"], resource, text) and one.fires()), None)
         answer = _Answer()
         if rule is None or rule.moment == "after" or rule.action in {"delay", "trickle", "batch_drop", "batch_shuffle"}:
@@ -219,13 +233,21 @@ def _rewrite(rule: Temper, answer: _Answer) -> None:
             _replace(answer, rule.status, rule.body.encode() or _HTML, b"text/html")
         case "fault" | "fault_with_200":
             error = {
-                "Message": "An application error has occurred while processing your request",
+                "Message": _BROKEN,
                 "code": str(rule.code),
             }
             error["Detail"] = rule.body or "System Failure Error: Could not complete the request"
             fault = {"Error": [error], "type": "SystemFault"}
             status = 200 if rule.action == "fault_with_200" else rule.status
             _replace(answer, status, render({"Fault": fault}), b"application/json;charset=UTF-8")
+        case "xml_fault":
+            kind = "AuthenticationFault" if rule.status == _UNAUTHORIZED else "SystemFault"
+            message = "General Authentication Error" if rule.status == _UNAUTHORIZED else _BROKEN
+            fault = {
+                "Error": [{"Message": message, "Detail": rule.body or message, "code": str(rule.code)}],
+                "type": kind,
+            }
+            _replace(answer, rule.status, markup.answer(render({"Fault": fault})), b"application/xml;charset=UTF-8")
         case "batch_drop" | "batch_shuffle":
             _rearrange(rule, answer)
 

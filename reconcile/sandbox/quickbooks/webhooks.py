@@ -70,18 +70,18 @@ def legacy_body(events: Iterable[Event]) -> bytes:
     return render({"eventNotifications": notifications})
 
 
-def cloud_events_body(events: Iterable[Event]) -> bytes:
-    """The newer body: an array of CloudEvents."""
-    return render([_cloud_event(event) for event in events])
+def cloud_events_body(events: Iterable[Event], *, past: bool = True) -> bytes:
+    """The newer body: an array of CloudEvents, whose types say `created` or (not `past`) `create`."""
+    return render([_cloud_event(event, past=past) for event in events])
 
 
-def _cloud_event(event: Event) -> JsonObject:
+def _cloud_event(event: Event, *, past: bool) -> JsonObject:
     moment = datetime.fromtimestamp(event.moment, UTC).isoformat(timespec="microseconds")
     return {
         "specversion": "1.0",
         "id": str(uuid.uuid4()),
         "source": "intuit.dsnBgbseACLLRZNxo2dfc4evmEJdxde58xeeYcZliOU=",
-        "type": f"qbo.{event.entity.lower()}.{_PAST[event.operation]}.v1",
+        "type": f"qbo.{event.entity.lower()}.{_PAST[event.operation] if past else event.operation.lower()}.v1",
         "datacontenttype": "application/json",
         "time": moment.replace("+00:00", "Z"),
         "intuitentityid": event.id,

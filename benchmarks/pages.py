@@ -35,14 +35,14 @@ class Records:
         """How many there are."""
         return len(self._records[resource])
 
-    def page(self, resource: str, start: int, most: int) -> bytes:
+    def page(self, resource: str, start: int, most: int) -> list[bytes]:
         """A page, the first position is 1."""
-        return envelope(resource, self._records[resource][start - 1 : start - 1 + most])
+        return self._records[resource][start - 1 : start - 1 + most]
 
-    def chosen(self, resource: str, wanted: list[str]) -> bytes:
+    def chosen(self, resource: str, wanted: list[str]) -> list[bytes]:
         """The records with these ids."""
         places = self._by_id(resource)
-        return envelope(resource, [self._records[resource][places[one]] for one in wanted if one in places])
+        return [self._records[resource][places[one]] for one in wanted if one in places]
 
     def changed(self, resources: list[str], since: str) -> bytes:
         """What was last updated at or after ``since`` (UTC, as the reader asks)."""
@@ -66,29 +66,47 @@ class Records:
 
 def envelope(resource: str, records: list[bytes]) -> bytes:
     """The body of a query's answer."""
+    return b'{"QueryResponse":%s,"time":"%s"}' % (_response(resource, records), _TIME.encode())
+
+
+def _response(resource: str, records: list[bytes]) -> bytes:
     listed = b'"%s":[%s],' % (resource.encode(), b",".join(records)) if records else b""
-    return b'{"QueryResponse":{%s"maxResults":%d},"time":"%s"}' % (listed, len(records), _TIME.encode())
+    return b'{%s"maxResults":%d}' % (listed, len(records))
 
 
 def answer(records: Records, method: str, target: str, body: bytes) -> bytes:
     """The body of the answer to one request."""
     url = urlsplit(target)
     resource = url.path.rsplit("/", 1)[-1]
-    if method == "GET" and resource == "cdc":
+    if (method, resource) == ("GET", "cdc"):
         asked = parse_qs(url.query)
         return records.changed(asked["entities"][0].split(","), asked["changedSince"][0])
-    if method == "GET" and resource == "preferences":
+    if (method, resource) == ("GET", "preferences"):
         return b'{"Preferences":{"CurrencyPrefs":{"HomeCurrency":{"value":"USD"}}}}'
-    found = _STATEMENT.match(body.decode())
-    if method != "POST" or found is None:
-        raise ValueError(f"not understood: {method} {target} {body!r}")
+    if (method, resource) == ("POST", "batch"):
+        items = [
+            b'{"bId":%s,"QueryResponse":%s}' % (json.dumps(item["bId"]).encode(), queried(records, item["Query"]))
+            for item in json.loads(body)["BatchItemRequest"]
+        ]
+        return b'{"BatchItemResponse":[%s],"time":"%s"}' % (b",".join(items), _TIME.encode())
+    if (method, resource) == ("POST", "query"):
+        return b'{"QueryResponse":%s,"time":"%s"}' % (queried(records, body.decode()), _TIME.encode())
+    raise ValueError(f"not understood: {method} {target}")
+
+
+def queried(records: Records, statement: str) -> bytes:
+    """What a statement of the product's reader gives."""
+    found = _STATEMENT.match(statement)
+    if found is None:
+        raise ValueError(f"not understood: {statement}")
+    resource = found["resource"]
     if found["what"] == "COUNT(*)":
-        total = records.count(found["resource"])
-        return b'{"QueryResponse":{"totalCount":%d},"time":"%s"}' % (total, _TIME.encode())
+        return b'{"totalCount":%d}' % records.count(resource)
     if ids := _IDS.search(found["where"]):
-        return records.chosen(found["resource"], [one.strip(" '") for one in ids[1].split(",")])
-    start, most = map(int, _PAGE.search(body.decode()).groups())  # type: ignore[union-attr]  # the reader always pages
-    return records.page(found["resource"], start, most)
+        return _response(resource, records.chosen(resource, [one.strip(" '") for one in ids[1].split(",")]))
+    if page := _PAGE.search(statement):
+        return _response(resource, records.page(resource, int(page[1]), int(page[2])))
+    raise ValueError(f"not understood: {statement}")
 
 
 def serve(folder: Path) -> None:
@@ -97,6 +115,8 @@ def serve(folder: Path) -> None:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # headers and body leave together
+        disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
             self._answer()
@@ -112,11 +132,15 @@ def serve(folder: Path) -> None:
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+            self.wfile.flush()
 
         def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002  (the base class calls it so)
             """Nothing: the figures are the output."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 64
+
+    server = Server(("127.0.0.1", 0), Handler)
     print(server.server_address[1], flush=True)
     server.serve_forever()
 

@@ -20,6 +20,7 @@ from reconcile.compare.canonical import References, among, canonical, is_live, r
 from reconcile.compare.cells import KEPT_WHEN_VOID
 from reconcile.compare.effects import with_effects
 from reconcile.compare.endings import with_waiting_endings
+from reconcile.compare.overpaying import with_held_overpayments
 from reconcile.compare.policy import MONEY_FIELDS, result_fields, written_fields
 from reconcile.compare.rules import DEPENDS, DISPUTES, NOT_CARRIED, TO
 from reconcile.compare.simulation import agreements_after, simulate
@@ -61,7 +62,8 @@ class Planned:
 
     Attributes:
         plan: all operations, in push order.
-        findings: notes: records that wait for another one, and records that are not carried at all.
+        findings: notes on records that wait for another one or are not carried at all; holds on payments that would pay
+            more than is open.
     """
 
     plan: Plan
@@ -98,11 +100,12 @@ def make_plan(
     planner = _Planner(comparisons, {Side.BOOKS: books, Side.BILLING: billing}, agreements, [*findings])
     operations = [operation for entity in Entity for operation in planner.step(entity)]
     operations, waiting = with_waiting_endings(operations, planner.sides)
+    operations, overpaying = with_held_overpayments(operations, planner.sides, planner.references)
     operations = with_effects(
         operations, books, billing, planner.references, mail_since=mail_since, send_automatically=send_automatically
     )
     made_from = {f"{side}/{entity}": planner.sides[side][entity].digest for side in Side for entity in Entity}
-    return Planned(Plan(company, made_from, tuple(operations)), (*planner.notes, *waiting))
+    return Planned(Plan(company, made_from, tuple(operations)), (*planner.notes, *waiting, *overpaying))
 
 
 @dataclass(frozen=True, slots=True)

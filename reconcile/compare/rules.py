@@ -37,6 +37,7 @@ UNREADABLE = "could_not_be_read"
 UNREAD = "counterpart_not_read"
 NOT_CARRIED = "not_carried"
 DEPENDS = "waits_for_another_record"
+NOT_OPEN = "more_than_is_open"
 
 REFUND = "refund"
 """Not ours: the billing side notes each refund under this name, on the payment, with the amount."""

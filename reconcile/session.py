@@ -21,7 +21,7 @@ from sqlalchemy import Engine
 from checks import validate
 from reconcile import report
 from reconcile.compare.diff import compare_all
-from reconcile.compare.guards import Guard, guards, wrong_company
+from reconcile.compare.guards import Guard, guards, many_effects, many_endings, wrong_company
 from reconcile.compare.midnight import midnight_risk
 from reconcile.compare.planning import make_plan
 from reconcile.compare.policy import Policy
@@ -30,7 +30,7 @@ from reconcile.compare.tieout import TieOut, control_totals, receivables_by_age
 from reconcile.config import CompanyConfig, Config, load_config
 from reconcile.connections import connect_readers, connect_writers
 from reconcile.errors import ConfigurationError, GuardError, ReconcileError, StepFailedError, StoppedBeforeWritingError
-from reconcile.evidence import CENTRAL, RunFolder, make_folder, write_json, write_text
+from reconcile.evidence import RunFolder, make_folder, write_json, write_text
 from reconcile.filing import file_run
 from reconcile.model.changes import Agreement, Comparison
 from reconcile.model.entities import Entity, Side, label_column
@@ -313,7 +313,12 @@ class Session:
         return self._findings
 
     def make_plan(self) -> Plan:
-        """Decide what a push will do; with a plan to enforce, only what stands in that one, too."""
+        """Decide what a push will do; with a plan to enforce, only what stands in that one, too.
+
+        Raises:
+            GuardError: it would end more records, or cause more mails or charges, than the company's settings allow,
+                and nobody has looked at it yet: a plan that is enforced has been looked at.
+        """
         if self._findings is None:
             raise StoppedBeforeWritingError("Nothing has been checked yet: run the cell with run.validate() first.")
         planning = make_plan(
@@ -335,6 +340,10 @@ class Session:
         planned = {"plan": plan.digest, "planned_writes": sum(1 for _ in plan.writes())}
         runs.record_counts(self._engine, self.run.id, planned)
         self._save_findings()
+        if self.run.apply and self._enforced is None:
+            chosen = self.settings
+            caused = many_effects(plan, chosen.most_mails, chosen.most_charges)
+            _stop_at([*many_endings(plan, chosen.most_endings), *caused])
         return plan
 
     def _save_findings(self) -> None:
@@ -490,6 +499,7 @@ class Session:
                 "green": tied.green,
                 "scope": self.books[Entity.INVOICE].scope.value,
                 "sentence": tied.sentence,
+                "differing": len(tied.items),
                 "totals": tied.totals.astype(object).where(tied.totals.notna(), None).to_dict("records"),
             },
         )

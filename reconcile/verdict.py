@@ -64,7 +64,7 @@ def judge(run: Run, execution: Execution, *, writes: int, open_entries: int) -> 
             Outcome.AGREED_EXCEPT_HELD,
             f"{wrote}. Both sides agree to the cent, except {_times(held, 'held record')} that a person must look at.",
         )
-    if any(row.get("difference") for row in run.control_totals.get("totals", ())):
+    if run.control_totals.get("differing"):
         return Verdict(Outcome.AGREED, f"{wrote}. {run.control_totals.get('sentence')}")
     return Verdict(Outcome.AGREED, f"{wrote}. Both sides agree to the cent.")
 

@@ -50,6 +50,10 @@ EXTRACT_COLUMNS = {
     "fields": "str",  # JSON as sent
 }
 
+TOGETHER = 30
+APART = 10
+"""QuickBooks' batches take a request id of 36 characters and item ids of 10 (API file 5.2)."""
+
 _DEFINITE = frozenset({EntryStatus.DONE, EntryStatus.FAILED, EntryStatus.STALE})
 _OPEN = [status.value for status in EntryStatus if status.open]
 
@@ -96,7 +100,9 @@ class Journal:
 
         Each operation comes with the fields to be sent, references resolved to ids of the written side. The request
         id is derived from company, step, side, action, key, expected version, fields and a *generation*: the number
-        of earlier entries with all of these equal whose outcome is definite (done, failed or stale).
+        of earlier entries with all of these equal whose outcome is definite (done, failed or stale). Its first
+        :data:`TOGETHER` characters are derived from all new writes of this call together, so that a side which sends
+        several in one request can make one id of them; its last :data:`APART` tell them apart. It is 40 characters.
 
         * After ``done`` the side remembers the id and would replay its old answer: a record made, removed later and
           now to be made again needs a new one. After ``failed`` or ``stale`` it might replay the refusal: a second
@@ -120,14 +126,19 @@ class Journal:
             latest = self._latest(connection, intended)
             self._refuse_unsettled(connection, intended)
             ids: dict[str, int] = {}
-            fresh: list[dict[str, Any]] = []
+            new: list[tuple[_Intended, int]] = []
             for item in intended:
                 row = latest.get(item.identity)
                 if row is not None and EntryStatus(row.status) not in _DEFINITE:
                     self._reopen(connection, row, now)
                     ids[item.identity] = row.id
                 else:
-                    fresh.append(self._row(item, 0 if row is None else row.generation + 1, now))
+                    new.append((item, 0 if row is None else row.generation + 1))
+            request_ids = _request_ids([(*item.parts, generation) for item, generation in new])
+            fresh = [
+                self._row(item, generation, request_id, now)
+                for (item, generation), request_id in zip(new, request_ids, strict=True)
+            ]
             if fresh:
                 made = connection.execute(insert(JournalRow).returning(JournalRow.id, JournalRow.identity), fresh)
                 ids |= {identity: entry_id for entry_id, identity in made}
@@ -340,7 +351,7 @@ class Journal:
             )
         )
 
-    def _row(self, item: _Intended, generation: int, now: datetime) -> dict[str, Any]:
+    def _row(self, item: _Intended, generation: int, request_id: str, now: datetime) -> dict[str, Any]:
         operation = item.operation
         return {
             "company": self._company,
@@ -348,7 +359,7 @@ class Journal:
             "op_id": operation.op_id,
             "identity": item.identity,
             "generation": generation,
-            "request_id": _hash((*item.parts, generation))[:40],
+            "request_id": request_id,
             "step": operation.step.value,
             "action": operation.action.value,
             "side": item.side.value,
@@ -424,6 +435,21 @@ class Journal:
                 for answer in answers
             ],
         )
+
+
+def _request_ids(writes: Sequence[Sequence[object]]) -> list[str]:
+    """One id per write: what they have together, then what tells them apart."""
+    own = [_hash(write) for write in writes]
+    together = _hash(own)[:TOGETHER]
+    request_ids: list[str] = []
+    taken: set[str] = set()
+    for identity in own:
+        apart = identity[:APART]
+        while apart in taken:  # once in tens of billions of batches
+            apart = _hash((identity, apart))[:APART]
+        taken.add(apart)
+        request_ids.append(together + apart)
+    return request_ids
 
 
 def _hash(parts: Sequence[object]) -> str:

@@ -14,6 +14,7 @@ module          what lives there
 ``limiter``     how often we may call
 ``transport``   one HTTP exchange with its time-outs
 ``session``     a connection: python-quickbooks with what it lacks
+``ahead``       pages asked for before they are needed
 ``pages``       bytes -> records
 ``frames``      records -> frames
 ``preferences`` what the company has chosen that the sync depends on
@@ -66,7 +67,7 @@ Payments (``Payment``)
     * links to journal entries, expenses and checks: held findings
 """
 
-from reconcile.sides.quickbooks.limiter import Limiter, Limits
+from reconcile.sides.quickbooks.limiter import HostLimiter, Limiter, Limits
 from reconcile.sides.quickbooks.oauth import AuthorizationServer, Program
 from reconcile.sides.quickbooks.preferences import Preferences, SalesTax
 from reconcile.sides.quickbooks.reader import QuickBooksReader
@@ -85,6 +86,7 @@ __all__ = [
     "AuthorizationServer",
     "Bounds",
     "FaultedError",
+    "HostLimiter",
     "Limiter",
     "Limits",
     "MemoryTokenStore",

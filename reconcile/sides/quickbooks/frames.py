@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -51,6 +51,7 @@ class Harvest:
         self.unreadable: set[str] = set()
         self.seen: set[str] = set()
         self.left_out = 0
+        self._dropped: set[str] = set()
         self._lookups = lookups
         self._values: list[Values] = []
         self._rows: list[tuple[Any, ...]] = []
@@ -112,15 +113,25 @@ class Harvest:
             self._row_frames.append(frame_of(self._rows, ROW_NAMES[self.entity], row_dtypes(self.entity)))
         self._values, self._rows = [], []
 
+    def drop(self, ids: Collection[str]) -> None:
+        """Forget records that are proven to exist no longer."""
+        self._dropped |= set(ids) & self.seen
+        self.seen -= self._dropped
+        self.unreadable -= self._dropped
+        self.findings = [finding for finding in self.findings if finding.record_id not in self._dropped]
+
     def frames(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The records and their child rows so far."""
         with collector_paused():
             self._store()
         records = pd.concat(self._frames, ignore_index=True) if self._frames else empty_records(self.entity)
         if self.entity not in ROWS_COLUMN:
-            return records, empty_rows(self.entity)
+            return self._kept(records, "id"), empty_rows(self.entity)
         rows = pd.concat(self._row_frames, ignore_index=True) if self._row_frames else empty_rows(self.entity)
-        return records, rows
+        return self._kept(records, "id"), self._kept(rows, "parent_id")
+
+    def _kept(self, frame: pd.DataFrame, column: str) -> pd.DataFrame:
+        return frame[~frame[column].isin(self._dropped)].reset_index(drop=True) if self._dropped else frame
 
 
 _ARROW = {"str": pa.large_string(), "Int64": pa.int64(), "boolean": pa.bool_()}

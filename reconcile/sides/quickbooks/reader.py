@@ -10,6 +10,7 @@ from reconcile.errors import IncompletePullError, RefusedError
 from reconcile.model.entities import Entity, Side
 from reconcile.model.snapshot import Scope, Snapshot
 from reconcile.sides.quickbooks import query
+from reconcile.sides.quickbooks.ahead import Ahead
 from reconcile.sides.quickbooks.faults import NOT_FOUND
 from reconcile.sides.quickbooks.frames import Harvest
 from reconcile.sides.quickbooks.mapping import Lookups
@@ -29,6 +30,7 @@ CDC_DAYS = 29
 OVERLAP = timedelta(minutes=5)
 IDS_AT_ONCE = 200
 ROUNDS = 3
+CATCHING_UP = 3
 MOST_DRIFTS = 20
 INVALID_ID = "2030"
 
@@ -52,12 +54,18 @@ class QuickBooksReader:
     Args:
         session: the connection.
         clock: now, UTC; only to see whether changes lie too far back to be asked for.
+        page_size: records asked for at once; at most 1,000.
     """
 
     def __init__(
-        self, session: QuickBooksSession, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        session: QuickBooksSession,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        page_size: int = query.LARGEST_PAGE,
     ) -> None:
         self._session = session
+        self._page_size = page_size
         self._clock = clock
         self._settings: Mapping[str, Any] | None = None
 
@@ -136,16 +144,39 @@ class QuickBooksReader:
             expected, as_of = self._count(name)
             harvest = Harvest(entity, lookups)
             if expected:
-                for page in self._pages(name, SHAPES[entity]):
+                for page in self._pages(name, SHAPES[entity], expected):
                     harvest.add(page)
                     progress(len(harvest), max(expected, len(harvest)))
             counted, _ = self._count(name)
+            for _ in range(CATCHING_UP):
+                if self._complete(entity, harvest, counted) or not self._catch_up(entity, harvest, as_of):
+                    break
+                counted, _ = self._count(name)
             if self._complete(entity, harvest, counted):
                 return _snapshot(harvest, as_of, Scope.CENSUS, counted=len(harvest) - harvest.left_out)
         raise IncompletePullError(
             f"QuickBooks says it has {counted} {entity.plural}, but {len(harvest)} could be read, {ROUNDS} times over. "
             "Nothing was compared. Somebody may be working in QuickBooks right now; try again later."
         )
+
+    def _catch_up(self, entity: Entity, harvest: Harvest, since: datetime) -> bool:
+        """Bring a census up to date with what was made and deleted while its pages were read.
+
+        Cheaper than reading all pages again, and the only way to an end while somebody keeps working. ``False`` when
+        QuickBooks cannot tell; then the pages are read again.
+        """
+        if entity not in CDC_ENTITIES:
+            return False
+        try:
+            changes = self._changes([resource(entity)], since - OVERLAP)[0][resource(entity)]
+        except IncompletePullError:
+            return False  # the census does not depend on it: without, its pages are read again
+        if len(changes) >= CDC_CAP:
+            return False
+        present, deleted = _split(changes)
+        harvest.add(read_each(SHAPES[entity], present))
+        harvest.drop({one for one in deleted if one in harvest.seen and self.direct(entity, one) is None})
+        return True
 
     @staticmethod
     def _complete(entity: Entity, harvest: Harvest, counted: int) -> bool:
@@ -169,21 +200,22 @@ class QuickBooksReader:
 
     def _captured(self, entities: Sequence[Entity], since: datetime) -> dict[Entity, Snapshot]:
         names = [resource(entity) for entity in entities]
-        moment = (since.astimezone(UTC) - OVERLAP).strftime("%Y-%m-%dT%H:%M:%SZ")
+        groups, told = self._changes(names, since - OVERLAP)
+        if sum(map(len, groups.values())) >= CDC_CAP:
+            return {}
+        as_of = told or self._clock()
+        return {entity: self._capture(entity, groups[resource(entity)], as_of) for entity in entities}
+
+    def _changes(self, names: Sequence[str], since: datetime) -> tuple[dict[str, list[Any]], datetime | None]:
+        """What changed since a moment, by resource, and the server's time."""
+        moment = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         content = self._session.get(
             self._session.address("cdc"), params={"entities": ",".join(names), "changedSince": moment}
         )
-        groups = _groups(content, names)
-        if sum(map(len, groups.values())) >= CDC_CAP:
-            return {}
-        as_of = server_time(content) or self._clock()
-        return {entity: self._capture(entity, groups[resource(entity)], as_of) for entity in entities}
+        return _groups(content, names), server_time(content)
 
     def _capture(self, entity: Entity, objects: Sequence[Any], as_of: datetime) -> Snapshot:
-        deleted = [
-            str(item.get("Id")) for item in objects if isinstance(item, dict) and item.get("status") == "Deleted"
-        ]
-        present = [item for item in objects if not (isinstance(item, dict) and item.get("status") == "Deleted")]
+        present, deleted = _split(objects)
         page = read_each(SHAPES[entity], present)
         harvest = Harvest(entity, self._lookups(entity, page.records))
         harvest.add(page)
@@ -192,12 +224,8 @@ class QuickBooksReader:
 
     def fetch(self, entity: Entity, ids: Sequence[str]) -> Snapshot:
         """The records with these ids; ids that a direct read does not find are ``gone``."""
-        name = resource(entity)
         wanted = list(dict.fromkeys(ids))
-        pages = [
-            self._query(query.select(name, *_all(name), query.among("Id", chunk)), SHAPES[entity])
-            for chunk in _chunks(wanted, IDS_AT_ONCE)
-        ]
+        pages = [page for chunk in _chunks(wanted, query.LARGEST_PAGE) for page in self._with_ids(entity, chunk)]
         harvest = Harvest(entity, self._lookups(entity, [record for page in pages for record in page.records]))
         for page in pages:
             harvest.add(page)
@@ -205,6 +233,40 @@ class QuickBooksReader:
         gone = self._confirm_gone(entity, missing, harvest)
         as_of = next((page.time for page in pages if page.time), None) or self._clock()
         return _snapshot(harvest, as_of, Scope.SELECTED, gone=gone)
+
+    def _with_ids(self, entity: Entity, ids: Sequence[str]) -> list[Page[Any]]:
+        """Records by id in one call: a query, or several in a batch when it would become long."""
+        name = resource(entity)
+        statements = [query.select(name, *_all(name), query.among("Id", few)) for few in _chunks(ids, IDS_AT_ONCE)]
+        return self._queries([(statement, SHAPES[entity]) for statement in statements])
+
+    def _queries(self, asked: Sequence[tuple[str, type[Any]]]) -> list[Page[Any]]:
+        """Pages of several queries in one call, in their order.
+
+        A batch answers with 1,000 records at most: whoever asks for what may be more looks whether that many came. A
+        query that the batch does not answer is asked by itself.
+        """
+        if len(asked) == 1:
+            return [self._query(*asked[0])]
+        items = [{"bId": str(number), "Query": statement} for number, (statement, _) in enumerate(asked)]
+        answer: Answer[Any] = self._session.call(
+            "POST", self._session.address("batch"), body={"BatchItemRequest": items}, reads=True
+        )
+        content = answer.required()
+        answers = content.get("BatchItemResponse") if isinstance(content, dict) else None
+        answered = {
+            str(answer.get("bId")): answer["QueryResponse"]
+            for answer in answers or []
+            if isinstance(answer, dict) and isinstance(answer.get("QueryResponse"), dict)
+        }
+        time = server_time(content)
+        found = {
+            number: read_each(shape, records, time)
+            for number, (_, shape) in enumerate(asked)
+            if isinstance(records := answered.get(str(number), {}).get(shape.__name__, []), list)
+            and str(number) in answered
+        }
+        return [found[number] if number in found else self._query(*one) for number, one in enumerate(asked)]
 
     def _confirm_gone(self, entity: Entity, ids: Sequence[str], harvest: Harvest) -> frozenset[str]:
         """Ids that a direct read does not find; those that it finds after all go into the harvest."""
@@ -232,13 +294,24 @@ class QuickBooksReader:
         return None if item.get("status") == "Deleted" else item
 
     def _tax_rates(self) -> Snapshot:
-        """Tax rates whole, without a count of their own: they are few, and change data capture lacks them."""
-        harvest = Harvest(Entity.TAX_RATE, self._lookups(Entity.TAX_RATE))
-        as_of = None
-        for page in self._pages("TaxCode", SHAPES[Entity.TAX_RATE]):
-            as_of = as_of or page.time
-            harvest.add(page)
-        return _snapshot(harvest, as_of or self._clock(), Scope.CENSUS)
+        """Tax rates whole, without a count of their own: they are few, and change data capture lacks them.
+
+        Codes, rates and agencies in one call; when they are too many for one, page by page.
+        """
+        shapes: list[type[Any]] = [SHAPES[Entity.TAX_RATE], TaxRate, TaxAgency]
+        statements = [query.select(shape.__name__, *_all(shape.__name__)) for shape in shapes]
+        codes, rates, agencies = self._queries(list(zip(statements, shapes, strict=True)))
+        if len(codes) + len(rates) + len(agencies) >= query.LARGEST_PAGE:
+            harvest = Harvest(Entity.TAX_RATE, self._lookups(Entity.TAX_RATE))
+            for page in self._pages("TaxCode", SHAPES[Entity.TAX_RATE]):
+                harvest.add(page)
+            return _snapshot(harvest, codes.time or self._clock(), Scope.CENSUS)
+        lookups = Lookups(home_currency=self.home_currency())
+        lookups.rates = {record.id: record for record in rates.records}
+        lookups.agencies = {record.id: record for record in agencies.records}
+        harvest = Harvest(Entity.TAX_RATE, lookups)
+        harvest.add(codes)
+        return _snapshot(harvest, codes.time or self._clock(), Scope.CENSUS)
 
     def _lookups(self, entity: Entity, records: Sequence[Any] | None = None) -> Lookups:
         """What the records of an entity refer to; payment methods only where a payment names one."""
@@ -258,33 +331,44 @@ class QuickBooksReader:
             found |= {record.id: record for record in page.records}  # type: ignore[attr-defined]  # every shape has an id
         return found
 
-    def _pages(self, name: str, shape: type[R]) -> Iterator[Page[R]]:
+    def _pages(self, name: str, shape: type[R], expected: int = 0) -> Iterator[Page[R]]:
         """All pages of a resource, in the order of ids; each overlaps the one before by a record.
 
-        Records that are deleted or deactivated meanwhile shift the positions of those after them. When the overlap
-        is gone, a page is read again from further back; what was met before is not taken twice.
+        Where ``expected`` records need several pages, some are asked for ahead, at the same time. Records that are
+        deleted or deactivated meanwhile shift the positions of those after them. When the overlap is gone, a page is
+        read again from further back; what was met before is not taken twice.
 
         Raises:
             IncompletePullError: the positions keep shifting.
         """
+        size = self._page_size
         seen: set[str] = set()
-        position, drifts = 1, 0
-        while True:
-            page = self._query(query.select(name, *_all(name), start=position), shape)
-            ids = page.ids
-            if position > 1 and seen.isdisjoint(ids):
-                drifts += 1
-                if drifts > MOST_DRIFTS:
-                    raise IncompletePullError(
-                        f"QuickBooks' list of {name} records keeps changing while it is read. Try again later."
-                    )
-                position = max(1, position - query.LARGEST_PAGE // 2)
-                continue
-            seen.update(ids)
-            yield page
-            if len(ids) < query.LARGEST_PAGE:
-                return
-            position += len(ids) - 1
+        position, drifts, back = 1, 0, size // 2
+
+        def fetch(start: int) -> Page[R]:
+            return self._query(query.select(name, *_all(name), start=start, most=size), shape)
+
+        with Ahead(fetch, self._session.at_once if expected > size else 0) as ahead:
+            ahead.plan(range(1, expected + 1, size - 1))
+            while True:
+                page = ahead.page(position)
+                ids = page.ids
+                if position > 1 and seen.isdisjoint(ids):
+                    drifts += 1
+                    if drifts > MOST_DRIFTS:
+                        raise IncompletePullError(
+                            f"QuickBooks' list of {name} records keeps changing while it is read. Try again later."
+                        )
+                    position = max(1, position - back)
+                    back *= 2  # many at once may be gone
+                    ahead.plan(range(position, expected + 1, size - 1))
+                    continue
+                seen.update(ids)
+                back = size // 2
+                yield page
+                if len(ids) < size:
+                    return
+                position += len(ids) - 1
 
     def _query(self, statement: str, shape: type[R]) -> Page[R]:
         session = self._session
@@ -328,6 +412,13 @@ def _groups(content: Any, names: Sequence[str]) -> dict[str, list[Any]]:
             "QuickBooks did not answer for every kind of record that was asked about. Try again, or run a census."
         )
     return groups
+
+
+def _split(objects: Sequence[Any]) -> tuple[list[Any], list[str]]:
+    """Objects as they are now, and ids of those marked as deleted."""
+    gone = [isinstance(item, dict) and item.get("status") == "Deleted" for item in objects]
+    present = [item for item, deleted in zip(objects, gone, strict=True) if not deleted]
+    return present, [str(item.get("Id")) for item, deleted in zip(objects, gone, strict=True) if deleted]
 
 
 def _chunks(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:

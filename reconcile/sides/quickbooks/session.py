@@ -7,14 +7,15 @@ it; the same request id on every repetition; Intuit's trace on every answer and 
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from secrets import SystemRandom
+from threading import Lock
 from typing import Any, Generic, Self, TypeVar, cast
 from urllib.parse import quote
 
@@ -191,12 +192,12 @@ def server_time(content: Any) -> datetime | None:
 
 
 class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks is untyped
-    """One company's QuickBooks. Safe to share between threads: each has its own connections.
+    """One company's QuickBooks. Safe to share between threads: no two calls use the same connection at once.
 
     Args:
         connection: where and as whom.
         tokens: where the tokens are kept.
-        limiter: how often we may call; by default the one of this process for the company.
+        limiter: how often we may call; by default that of this host for the company.
         bounds: what each exchange may take.
         patience: how long to put up with refusals and failures.
         on_wait: told before every wait.
@@ -236,18 +237,22 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
         self._on_wait = on_wait
         self._sleep = sleep
         self._jitter = jitter
-        self._local = threading.local()
+        self._idle: list[requests.Session] = []
+        self._counting = Lock()
         self._authority = AuthorizationServer(connection.program, bounds)
 
     def __repr__(self) -> str:
         return f"QuickBooksSession({self.connection.base_url!r}, realm_id={self.connection.realm_id!r})"
 
     def close(self) -> None:
-        """Let go of this thread's connections; the next call makes new ones."""
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is not None:
-            session.close()
-            del self._local.session
+        """Let go of all connections that are not in use; the next call makes new ones."""
+        while self._idle:
+            self._idle.pop().close()
+
+    @property
+    def at_once(self) -> int:
+        """How many calls may be under way at the same time."""
+        return self._limiter.limits.at_once
 
     def address(self, *parts: str) -> str:
         """The address of a resource of this company; every part is quoted."""
@@ -432,28 +437,35 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
         self, method: str, url: str, params: Mapping[str, str], body: bytes, content_type: str, token: str
     ) -> Reply:
         self._limiter.take(batch=url.endswith("/batch"), on_wait=self._on_wait)
-        self.calls += 1
+        with self._counting:
+            self.calls += 1
         headers = {"Accept": "application/json"}
         if method == "POST":
             headers["Content-Type"] = content_type
-        return exchange(
-            self._connections(),
-            method,
-            url,
-            headers=headers,
-            params=params,
-            body=body,
-            auth=Bearer(token),
-            bounds=self._bounds,
-        )
+        with self._connections() as connections:
+            return exchange(
+                connections,
+                method,
+                url,
+                headers=headers,
+                params=params,
+                body=body,
+                auth=Bearer(token),
+                bounds=self._bounds,
+            )
 
-    def _connections(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
+    @contextmanager
+    def _connections(self) -> Iterator[requests.Session]:
+        """Connections that nobody else uses meanwhile; kept for the next call, whatever thread makes it."""
+        try:
+            session = self._idle.pop()
+        except IndexError:
             session = requests.Session()
             prepare(session, self.connection.base_url)
-            self._local.session = session
-        return session
+        try:
+            yield session
+        finally:
+            self._idle.append(session)
 
     def _access_token(self) -> str:
         """A token that is not about to expire: a renewal now is cheaper than a refused call and a renewal then."""

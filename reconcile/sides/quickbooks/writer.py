@@ -4,10 +4,12 @@
 A write's own id is sent with its single request; whatever a write needs besides (an agency for a new tax rate) gets an
 id derived from it.
 
-**Batches.** In a batch the key of an item is the batch's request id followed by the item's, so an item can be repeated
-alone only when its write's request id is exactly that. With ``batches=True``, invoices and payments whose request ids
-share all but their last :data:`ITEM_ID` characters go together, up to 30; every other write goes alone. The default is
-one request per write: a lost answer then leaves one unknown, not thirty.
+**Batches.** In a batch the key of an item is the batch's request id followed by the item's (API file 5.2). The last
+:data:`ITEM_ID` characters of a write's request id are its item id, those before them the batch's; writes that share
+those go together, up to 30. A write that goes by batch always does, if need be in a batch of one: repeated, it has the
+same key whatever its company then is. Tax rates, voids and writes whose request id cannot be split go alone. An answer
+that is lost leaves thirty unknown instead of one; each of them is looked up before anything else is done to it.
+Somebody who is just changing a name in QuickBooks locks its lists of names: the items he holds up are repeated.
 
 **What came of it.** A refusal is *failed* with words, a moved record *stale*, a lost answer *unknown* and never failed.
 Writes that were not sent because the connection was refused or could not be made are failed: nothing left.
@@ -18,6 +20,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -48,7 +51,7 @@ ITEM_ID = 10
 BATCH_ID = 36
 BATCH = 30
 NAME_LOCK_ROUNDS = 4
-_BATCHED = frozenset({Entity.INVOICE, Entity.PAYMENT})
+_TRANSACTIONS = frozenset({Entity.INVOICE, Entity.PAYMENT})
 _LISTED = frozenset({Entity.CUSTOMER, Entity.PRODUCT})
 _GENERIC_CARD = frozenset({"credit card", "card"})
 
@@ -60,7 +63,7 @@ class QuickBooksWriter(QuickBooksReader):
         session: the connection.
         income_account: name of the income account that new products are sold from, as the company set it.
         clock: now, UTC.
-        batches: send invoices and payments together where their request ids allow it (module docstring).
+        batches: send writes together where their request ids allow it (module docstring).
     """
 
     def __init__(
@@ -69,7 +72,7 @@ class QuickBooksWriter(QuickBooksReader):
         *,
         income_account: str,
         clock: Callable[[], datetime] = utc_now,
-        batches: bool = False,
+        batches: bool = True,
     ) -> None:
         super().__init__(session, clock=clock)
         self._income_account = income_account
@@ -95,7 +98,9 @@ class QuickBooksWriter(QuickBooksReader):
                 outcomes |= {write.request_id: _not_sent(write, stopped) for write in group}
                 continue
             try:
-                outcomes |= self._batch(group) if len(group) > 1 else {group[0].request_id: self._one(group[0])}
+                outcomes |= (
+                    self._batch(group) if self._batchable(group[0]) else {group[0].request_id: self._one(group[0])}
+                )
             except _StoppedError as stop:
                 stopped = stop.cause
                 outcomes |= stop.outcomes
@@ -111,13 +116,16 @@ class QuickBooksWriter(QuickBooksReader):
         if conditions is None:
             return []
         name = resource(entity)
-        active = () if entity in _BATCHED else (query.ALL_ACTIVE,)
+        active = () if entity in _TRANSACTIONS else (query.ALL_ACTIVE,)
         page: Page[Any] = self._query(query.select(name, *conditions, *active), SHAPES[entity])
         lookups = self._lookups(entity, page.records)
         found = [record.id for record in page.records if carried(record) and _same(entity, record, fields, lookups)]
         return found + [broken.id for broken in page.broken]
 
     # one write -------------------------------------------------------------------------------------------------------
+
+    def _alone(self, write: Write) -> dict[str, Outcome]:
+        return {write.request_id: self._one(write)}
 
     def _one(self, write: Write) -> Outcome:
         try:
@@ -138,8 +146,8 @@ class QuickBooksWriter(QuickBooksReader):
             return _lost(write, error)
         return self._outcome(write, answered)
 
-    def _request(self, write: Write) -> _Request:
-        """What to send for a write.
+    def _request(self, write: Write, at_hand: Mapping[str, Any] | None = None) -> _Request:
+        """What to send for a write; ``at_hand`` is the record as it is now, when that was read already.
 
         Raises:
             CannotWriteError: QuickBooks has no way to do it.
@@ -153,12 +161,13 @@ class QuickBooksWriter(QuickBooksReader):
                 "a new one."
             )
         name = resource(write.entity).lower()
-        make = {
+        ways: dict[Action, Callable[[Write, str], _Request]] = {
             Action.CREATE: self._create,
-            Action.UPDATE: self._update,
+            Action.UPDATE: partial(self._update, at_hand=at_hand),
             Action.VOID: self._void,
             Action.DEACTIVATE: self._deactivate,
-        }.get(write.action)
+        }
+        make = ways.get(write.action)
         if make is None:
             raise CannotWriteError(
                 f"The sync does not {write.action} {write.entity.plural} in QuickBooks. Do it there by hand."
@@ -171,11 +180,11 @@ class QuickBooksWriter(QuickBooksReader):
             body |= {"Type": "Service", "IncomeAccountRef": {"value": self._income_account_ref()}}
         return _Request(name, body)
 
-    def _update(self, write: Write, name: str) -> _Request:
+    def _update(self, write: Write, name: str, at_hand: Mapping[str, Any] | None = None) -> _Request:
         record_id, version = _target(write)
         current = None
         if self._needs_current(write):
-            current = self.direct(write.entity, record_id)
+            current = at_hand or self.direct(write.entity, record_id)
             if current is None:
                 raise CannotWriteError(_GONE.format(write.entity.singular))
         return _Request(name, {**self._body(write, current), **bodies.head(record_id, version)})
@@ -220,7 +229,7 @@ class QuickBooksWriter(QuickBooksReader):
             ) from error
 
     def _void(self, write: Write, name: str) -> _Request:
-        if write.entity not in _BATCHED:
+        if write.entity not in _TRANSACTIONS:
             raise CannotWriteError(f"In QuickBooks {write.entity.plural} are made inactive, not void.")
         record_id, version = _target(write)
         if write.entity is Entity.INVOICE:
@@ -379,21 +388,55 @@ class QuickBooksWriter(QuickBooksReader):
         if group:
             yield group
 
-    def _together(self, first: Write, second: Write) -> bool:
-        common, other = first.request_id[:-ITEM_ID], second.request_id[:-ITEM_ID]
+    def _batchable(self, write: Write) -> bool:
         return (
             self._batches
-            and common == other
-            and 0 < len(common) <= BATCH_ID
-            and all(write.entity in _BATCHED and write.action in _BATCH_ACTIONS for write in (first, second))
+            and 0 < len(write.request_id) - ITEM_ID <= BATCH_ID
+            and write.entity in _BATCHED
+            and write.action in _BATCH_ACTIONS
         )
 
-    def _batch(self, group: Sequence[Write]) -> dict[str, Outcome]:
+    def _together(self, first: Write, second: Write) -> bool:
+        common, other = first.request_id[:-ITEM_ID], second.request_id[:-ITEM_ID]
+        return common == other and self._batchable(first) and self._batchable(second)
+
+    def _as_planned(self, group: Sequence[Write]) -> dict[str, dict[str, Any]]:
+        """The records of a group that are written from what they hold now, in one call, by request id.
+
+        Only those that still have the version the write names; any other is read directly, because a query may lag
+        behind (API file 8, trap 12).
+        """
+        needed = {
+            write.id: write
+            for write in group
+            if write.action is Action.UPDATE and write.id and write.version and self._needs_current(write)
+        }
+        if len(needed) <= 1:
+            return {}
+        entities = {write.entity for write in needed.values()}
+        if len(entities) > 1:
+            return {}
+        name = resource(entities.pop())
+        active = () if name in {"Invoice", "Payment"} else (query.ALL_ACTIVE,)
+        content = self._session.query(query.select(name, *active, query.among("Id", needed)))
+        found = content.get("QueryResponse", {}).get(name, []) if isinstance(content, dict) else []
+        return {
+            needed[item["Id"]].request_id: item
+            for item in found
+            if item.get("Id") in needed and item.get("SyncToken") == needed[item["Id"]].version
+        }
+
+    def _prepared(self, group: Sequence[Write]) -> tuple[dict[str, Outcome], dict[str, tuple[Write, _Request]]]:
+        """What cannot be sent, with why, and what can, by item id."""
         outcomes: dict[str, Outcome] = {}
         items: dict[str, tuple[Write, _Request]] = {}
+        try:
+            at_hand = self._as_planned(group)
+        except SideError:
+            at_hand = {}  # then each is read by itself, and says for itself what is wrong
         for write in group:
             try:
-                items[write.request_id[-ITEM_ID:]] = (write, self._request(write))
+                items[write.request_id[-ITEM_ID:]] = (write, self._request(write, at_hand.get(write.request_id)))
             except CannotWriteError as error:
                 outcomes[write.request_id] = _failed(write, str(error))
             except FaultedError as error:
@@ -403,9 +446,34 @@ class QuickBooksWriter(QuickBooksReader):
                 raise _StoppedError(error, unsent) from error
             except SideError as error:  # its current state could not be read, so nothing was sent for it
                 outcomes[write.request_id] = _not_sent(write, error)
-        if not items:
-            return outcomes
-        session = self._session
+        return outcomes, items
+
+    def _batch(self, group: Sequence[Write]) -> dict[str, Outcome]:
+        outcomes, items = self._prepared(group)
+        request_id = group[0].request_id[:-ITEM_ID]
+        try:
+            for attempt in range(NAME_LOCK_ROUNDS):
+                if not items:
+                    break
+                if attempt:
+                    self._session.pause("Somebody else is just changing a name in QuickBooks", 2.0 ** (attempt - 1))
+                answer = self._post_batch(request_id, items)
+                if answer.faults:
+                    whole = _Answered(None, answer.faults, answer.trace, answer.doubtful)
+                    return outcomes | {write.request_id: _refused(write, whole) for write, _ in items.values()}
+                responses = _responses(answer)
+                again = {} if attempt == NAME_LOCK_ROUNDS - 1 else _locked(items, responses)
+                settled = {item_id: item for item_id, item in items.items() if item_id not in again}
+                outcomes |= self._batch_outcomes(settled, responses, answer)
+                items = again
+        except (NoConnectionError, ThrottledError, RefusedError) as error:
+            lost = {write.request_id: _lost(write, error) for write, _ in items.values()}
+            raise _StoppedError(error, outcomes | lost) from error
+        except SideError as error:
+            return outcomes | {write.request_id: _lost(write, error) for write, _ in items.values()}
+        return outcomes
+
+    def _post_batch(self, request_id: str, items: Mapping[str, tuple[Write, _Request]]) -> Answer[Any]:
         entries = [
             {
                 "bId": item_id,
@@ -414,31 +482,17 @@ class QuickBooksWriter(QuickBooksReader):
             }
             for item_id, (write, request) in items.items()
         ]
-        try:
-            answer: Answer[Any] = session.call(
-                "POST",
-                session.address("batch"),
-                body={"BatchItemRequest": entries},
-                request_id=group[0].request_id[:-ITEM_ID],
-            )
-        except (NoConnectionError, ThrottledError, RefusedError) as error:
-            lost = {write.request_id: _lost(write, error) for write, _ in items.values()}
-            raise _StoppedError(error, outcomes | lost) from error
-        except SideError as error:
-            return outcomes | {write.request_id: _lost(write, error) for write, _ in items.values()}
-        if answer.faults:
-            whole = _Answered(None, answer.faults, answer.trace, answer.doubtful)
-            return outcomes | {write.request_id: _refused(write, whole) for write, _ in items.values()}
-        return outcomes | self._batch_outcomes(items, answer)
+        return self._session.call(
+            "POST", self._session.address("batch"), body={"BatchItemRequest": entries}, request_id=request_id
+        )
 
-    def _batch_outcomes(self, items: Mapping[str, tuple[Write, _Request]], answer: Answer[Any]) -> dict[str, Outcome]:
+    def _batch_outcomes(
+        self,
+        items: Mapping[str, tuple[Write, _Request]],
+        responses: Mapping[str, Mapping[str, Any]],
+        answer: Answer[Any],
+    ) -> dict[str, Outcome]:
         """One outcome per item, matched by item id, never by position; what the answer lacks is unknown."""
-        content = answer.content if isinstance(answer.content, dict) else {}
-        responses = {
-            str(response.get("bId")): response
-            for response in content.get("BatchItemResponse") or []
-            if isinstance(response, dict)
-        }
         outcomes = {}
         for item_id, (write, request) in items.items():
             response = responses.get(item_id)
@@ -482,7 +536,8 @@ _SAID_TOGETHER = {
     Entity.CUSTOMER: frozenset({"email", "more_emails"}),  # one text in QuickBooks
     Entity.PAYMENT: frozenset({"customer_id", "amount"}),  # sent with every update (API file 4.0)
 }
-_BATCH_ACTIONS = frozenset({Action.CREATE, Action.UPDATE})
+_BATCHED = frozenset({Entity.CUSTOMER, Entity.PRODUCT, Entity.INVOICE, Entity.PAYMENT})
+_BATCH_ACTIONS = frozenset({Action.CREATE, Action.UPDATE, Action.DEACTIVATE})
 _GONE = "The {} no longer exists in QuickBooks. The next run will see that and decide."
 
 
@@ -517,6 +572,26 @@ class _Answered(msgspec.Struct, frozen=True):
 def derived_id(request_id: str, purpose: str) -> str:
     """A request id for something a write needs besides: always the same for the same write, 40 characters."""
     return hashlib.sha256(f"{request_id}:{purpose}".encode()).hexdigest()[:40]
+
+
+_Items = Mapping[str, tuple[Write, _Request]]
+
+
+def _locked(items: _Items, responses: Mapping[str, Any]) -> dict[str, tuple[Write, _Request]]:
+    """The items that were held up by somebody who is just changing a name."""
+    return {
+        item_id: item for item_id, item in items.items() if any(map(name_locked, faults_in(responses.get(item_id))))
+    }
+
+
+def _responses(answer: Answer[Any]) -> dict[str, dict[str, Any]]:
+    """The answers to a batch's items, by item id."""
+    content = answer.content if isinstance(answer.content, dict) else {}
+    return {
+        str(response.get("bId")): response
+        for response in content.get("BatchItemResponse") or []
+        if isinstance(response, dict)
+    }
 
 
 def _target(write: Write) -> tuple[str, str]:

@@ -58,7 +58,7 @@ def test_a_customer_sent_is_read_back_the_same(customer: dict[str, Any]) -> None
         **customer,
         "display_name": customer["display_name"]
         if customer["active"]
-        else customer["display_name"].removesuffix(" (deleted)"),
+        else customer["display_name"].removesuffix(" (deleted)") or None,
     }
 
 

@@ -263,3 +263,50 @@ def test_nothing_is_looked_for_that_could_never_have_been_accepted(
 ) -> None:
     assert list(writer.find(entity, fields)) == []
     assert not server.asked
+
+
+def locked(request_id: str) -> dict[str, Any]:
+    words = "Another user is editing; only one name at a time may be changed."
+    return {"bId": request_id[-10:], "Fault": {"Error": [{"code": "6000", "Detail": words}], "type": "ValidationFault"}}
+
+
+def new_customer(number: int) -> Write:
+    fields = {"display_name": f"Customer {number}"}
+    return Write(f"{'d' * 30}{number:010}", Entity.CUSTOMER, Action.CREATE, None, None, fields, fields)
+
+
+def test_only_the_items_that_a_lock_on_names_held_up_are_repeated_under_the_same_ids(world: World) -> None:
+    writes = [new_customer(1), new_customer(2)]
+    batches: list[list[str]] = []
+
+    def answer(asked: Asked) -> Said:
+        if not asked.path.endswith("/batch"):
+            return said(PREFERENCES)
+        items = json.loads(asked.body)["BatchItemRequest"]
+        batches.append([asked.query["requestid"], *(item["bId"] for item in items)])
+        done = [
+            locked(item["bId"])
+            if item["bId"] == writes[1].request_id[-10:] and len(batches) < 3
+            else {"bId": item["bId"], "Customer": {**item["Customer"], "Id": "7", "SyncToken": "0", "Active": True}}
+            for item in items
+        ]
+        return said({"BatchItemResponse": done})
+
+    world.server.answer = answer
+    outcomes = writer_of(world).write(writes)
+
+    assert [outcome.status for outcome in outcomes] == [Status.DONE, Status.DONE]
+    both, second = [write.request_id[-10:] for write in writes], writes[1].request_id[-10:]
+    assert batches == [["d" * 30, *both], ["d" * 30, second], ["d" * 30, second]]
+
+
+def test_a_lock_on_names_that_never_ends_is_a_refusal(world: World) -> None:
+    write = new_customer(1)
+    world.server.answer = lambda asked: (
+        said({"BatchItemResponse": [locked(write.request_id)]}) if asked.path.endswith("/batch") else said(PREFERENCES)
+    )
+
+    (outcome,) = writer_of(world).write([write])
+
+    assert outcome.status is Status.FAILED
+    assert sum("changing a name" in reason for reason, _ in world.waits) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from reconcile.sandbox.billing import day
 from tests.night.conftest import TODAY, World
@@ -59,11 +60,8 @@ def test_customers_cross_with_every_field_and_every_odd_name(world: World) -> No
         PrimaryPhone={"FreeFormNumber": "777"},
         BillAddr={"Line1": "L1", "Line2": "L2", "Line3": "L3", "City": "C", "CountrySubDivisionCode": "CA"},
     )
-    for name, missing in {
-        "No Mail": {"FamilyName": "Mail"},
-        "No Last": {"PrimaryEmailAddr": {"Address": "x@y.com"}},
-    }.items():
-        world.books.save("Customer", DisplayName=name, GivenName="No", **missing)
+    world.books.save("Customer", DisplayName="No Mail", GivenName="No", FamilyName="Mail")
+    world.books.save("Customer", DisplayName="No Last", GivenName="No", PrimaryEmailAddr={"Address": "x@example.com"})
     settled(world, "No Mail", "No Last")
     assert 'for example "Last"' in why(world, "No Last")
 
@@ -241,7 +239,7 @@ def test_invoices_of_reliabills_come_to_the_same_in_quickbooks_and_what_has_no_f
     taxed, free = L("Mulching", "3", "45.125", taxed=True), L("Labor", "2.5", "10.333")
     round_taxed, round_free = L("Mulching", "3", "45", taxed=True), L("Labor", "2", "10")
     plain = [taxed, free]
-    write = [
+    write: list[tuple[list[L], dict[str, Any]]] = [
         (plain, {}),
         (plain, {"discount_percent": 10 * 10**7}),
         ([round_taxed], {"discount_taxable": 1000}),
@@ -293,7 +291,7 @@ def test_invoices_of_quickbooks_come_to_the_same_in_reliabills_and_what_has_no_w
     )
     words = {"DetailType": "DescriptionOnly", "Description": "as agreed", "DescriptionLineDetail": {}}
     bundle = {"DetailType": "GroupLineDetail", "GroupLineDetail": {"GroupItemRef": {"value": kit["Id"]}, "Quantity": 1}}
-    sells: dict[str, tuple[list[dict[str, object]], dict[str, object]]] = {
+    sells: dict[str, tuple[list[Any], dict[str, Any]]] = {
         "1": ([taxed, free], {"rate": "Tucson tax", "DueDate": "2026-12-31", "CustomerMemo": {"value": "thanks"}}),
         "2": ([taxed, free, percent], {"rate": "Tucson tax", "ApplyTaxAfterDiscount": True}),
         "3": ([taxed, free, amount], {"rate": "Tucson tax", "ApplyTaxAfterDiscount": True}),
@@ -340,7 +338,7 @@ def test_invoices_edited_voided_and_paid_on_either_side_end_alike(world: World) 
     edited, untaxed, voided, voided_there, paid_void, paid_void_there, split, deleted = numbers
     day.take_payment(world.billing, {edited: "20"}, on=TODAY, method="check", online=False, reference="part")
     day.take_payment(world.billing, {paid_void: "10"}, on=TODAY, method="cash", online=False, reference="pv")
-    pay = {"method": "check", "online": False, "reference": "pvt"}
+    pay: dict[str, Any] = {"method": "check", "online": False, "reference": "pvt"}
     day.take_payment(world.billing, {paid_void_there: "68.26"}, on=TODAY, **pay)
     settled(world)
 
@@ -385,7 +383,7 @@ def test_payments_of_reliabills_reach_quickbooks_once_each_and_follow_their_chan
     one, two, three, four, five = numbers
 
     def take(applied: dict[str, str], method: str, reference: str | None, unapplied: str = "0") -> None:
-        how = {"method": method, "online": method in {"card", "echeck"}, "reference": reference}
+        how: dict[str, Any] = {"method": method, "online": method in {"card", "echeck"}, "reference": reference}
         day.take_payment(world.billing, applied, on=TODAY, unapplied=unapplied, **how)
 
     take({one: "40"}, "check", "part")

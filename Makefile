@@ -37,7 +37,7 @@ types: setup
 	@$(BIN)/mypy
 
 test: lint types
-	@$(BIN)/pytest -n 2 --dist loadgroup -q
+	@$(BIN)/pytest -n 2 --dist loadfile -q
 
 lab: setup
 	@$(BIN)/jupyter lab notebooks

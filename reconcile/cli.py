@@ -160,6 +160,8 @@ def settings(
     if choices:
         stored.save(engine, company, chosen)
     typer.echo(f"bad_invoice_number = {chosen.bad_invoice_number}")
+    for cap in stored.CAPS:
+        typer.echo(f"{cap} = {getattr(chosen, cap)}")
     for policy in ("conflict_policy", "matched_policy"):
         for key, winner in sorted(getattr(chosen, policy).items()) or [("*", "hold")]:
             typer.echo(f"{policy}.{key} = {winner}")
@@ -392,7 +394,7 @@ def _print_run(found: Run, folder: Path) -> None:
 
 
 def _print_runs(listed: Iterable[Run]) -> None:
-    from reconcile.evidence import CENTRAL
+    from reconcile.model.runs import CENTRAL
 
     console = Console(highlight=False)
     for found in listed:

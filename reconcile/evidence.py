@@ -16,11 +16,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-from zoneinfo import ZoneInfo
 
 from reconcile.errors import ConfigurationError
+from reconcile.model.runs import CENTRAL
 
-CENTRAL = ZoneInfo("America/Chicago")
 _SHORTEST_SECRET = 4
 
 

@@ -16,9 +16,9 @@ import pandas as pd
 from checks import SUITES, validate
 from reconcile.config import CompanyConfig, Config
 from reconcile.connections import quickbooks_session
-from reconcile.evidence import CENTRAL
 from reconcile.model.entities import Entity, Side
 from reconcile.model.findings import Finding, Severity
+from reconcile.model.runs import CENTRAL
 from reconcile.model.snapshot import Scope, Snapshot, empty_records, empty_rows
 from reconcile.sides.quickbooks import Preferences, QuickBooksReader, SalesTax
 from reconcile.state import settings

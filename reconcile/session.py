@@ -37,7 +37,7 @@ from reconcile.model.entities import Entity, Side, label_column
 from reconcile.model.findings import Finding, Severity, findings_frame
 from reconcile.model.money import show
 from reconcile.model.plan import Plan
-from reconcile.model.runs import Mode, Outcome, Run, StepResult, StepStatus
+from reconcile.model.runs import CENTRAL, Mode, Outcome, Run, StepResult, StepStatus
 from reconcile.model.snapshot import Snapshot
 from reconcile.push.references import References
 from reconcile.push.settle import Settled, settle, unresolved_findings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,12 +11,17 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from pgserver.postgres_server import get_server
 
 from reconcile.state.database import migrate
 from reconcile.state.schema import Table
 
 _NUMBERS = count(1)
+
+settings.register_profile("the same histories each time", derandomize=True, deadline=None)
+settings.register_profile("fresh histories", deadline=None, print_blob=True)
+settings.load_profile("fresh histories" if os.environ.get("FRESH_HISTORIES") else "the same histories each time")
 _EITHER = ["sqlite", "postgresql"]
 
 

@@ -209,7 +209,8 @@ def _decide(cells: pd.DataFrame, paired: Paired, of: Field, policy: Policy) -> N
                 policy.difference(paired.entity, of),
                 "differs between the sides",
                 DIFFERENT,
-                "Make the two equal on either side, or choose a side for this field in the company's policy.",
+                f"Make the two equal on either side, or choose who wins: `reconcile settings COMPANY "
+                f"matched_policy.{paired.entity}.{of.name}=books` (or billing).",
             ),
         ),
         (

@@ -106,7 +106,7 @@ def many_endings(plan: Plan, most: int) -> list[Guard]:
         Guard(
             ENDINGS,
             f"The plan ends {number:,} {entity.plural} (void, delete or deactivate); usual are at most {most:,}.",
-            "Look at them in the plan. If they are right, run with this plan as the one to enforce.",
+            "Look at them. If they are right: `reconcile run COMPANY --plan PLAN`, with this run's plan.json.",
         )
         for entity, number in endings.items()
         if number > most
@@ -135,7 +135,7 @@ def many_effects(plan: Plan, most_mails: int, most_charges: int) -> list[Guard]:
         Guard(
             EFFECTS,
             f"The plan would cause {caused[kind]:,} {kind}s; at most {most:,} are allowed per run.",
-            "Look at them in the plan. If they are wanted, run with this plan as the one to enforce.",
+            "Look at them. If they are wanted: `reconcile run COMPANY --plan PLAN`, with this run's plan.json.",
         )
         for kind, most in caps.items()
         if caused[kind] > most

@@ -24,9 +24,9 @@ from reconcile.config import CONFIG_VARIABLE, Config, load_config
 from reconcile.connections import store_credentials
 from reconcile.demo.desk import BooksDesk
 from reconcile.errors import ConfigurationError
-from reconcile.evidence import CENTRAL, RunFolder
+from reconcile.evidence import RunFolder
 from reconcile.model.money import show
-from reconcile.model.runs import Outcome, Run
+from reconcile.model.runs import CENTRAL, Outcome, Run
 from reconcile.runner.execute import Request, execute
 from reconcile.sandbox.billing import day
 from reconcile.sandbox.billing.database import create_database

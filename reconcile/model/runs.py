@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from reconcile.model.entities import Entity
+
+CENTRAL = ZoneInfo("America/Chicago")
+"""The zone of the schedule (ReliaBills, "ours" 5): slots, folder names and what people read are in it."""
 
 
 class Mode(StrEnum):

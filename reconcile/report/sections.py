@@ -12,7 +12,7 @@ import pandas as pd
 from reconcile.model.changes import Comparison, Decision, Verdict
 from reconcile.model.entities import Entity, Side, field
 from reconcile.model.findings import Finding, Severity
-from reconcile.model.runs import Outcome, Run, StepResult, StepStatus
+from reconcile.model.runs import CENTRAL, Outcome, Run, StepResult, StepStatus
 from reconcile.model.snapshot import Scope, Snapshots
 from reconcile.report.html import (
     DASH,
@@ -82,7 +82,7 @@ def _how_read(entity: Entity, sides: Mapping[Side, Snapshots], read: str) -> str
 
 
 def _moment(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{moment.astimezone(CENTRAL):%Y-%m-%d %H:%M:%S} Central"
 
 
 def _each(comparisons: Comparisons) -> list[Comparison]:

@@ -21,9 +21,9 @@ from papermill.exceptions import PapermillExecutionError
 
 from reconcile.config import CONFIG_VARIABLE, Config
 from reconcile.errors import ReconcileError
-from reconcile.evidence import CENTRAL, RunFolder, make_folder
+from reconcile.evidence import RunFolder, make_folder
 from reconcile.filing import file_run
-from reconcile.model.runs import Mode, Outcome, Run
+from reconcile.model.runs import CENTRAL, Mode, Outcome, Run
 from reconcile.runner.kernels import engine_options
 from reconcile.runner.notebook import check_parameters, literal_path, publish
 from reconcile.session import RUN_VARIABLE

@@ -20,6 +20,7 @@ from reconcile.state.texts import json_text
 
 BAD_NUMBER_CHOICES = ("stop", "hold")
 WINNERS = ("hold", "books", "billing")
+CAPS = ("most_endings", "most_mails", "most_charges")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,9 @@ class CompanySettings:
         conflict_policy: who wins a field changed on both sides: ``{"customer.phone": "billing"}``; keys are
             ``entity.field``, ``entity.*`` or ``*``, values ``hold``, ``books`` or ``billing``. Not named is held.
         matched_policy: the same for fields that differ on records matched for the first time.
+        most_endings: voids and deactivations that one run may carry out per step before it stops and asks.
+        most_mails: mails that one run may cause before it stops and asks.
+        most_charges: automatic charges that one run may cause before it stops and asks.
 
     Raises:
         ConfigurationError: a value that is none of these; says which and what there is.
@@ -40,6 +44,9 @@ class CompanySettings:
     bad_invoice_number: str = "stop"
     conflict_policy: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     matched_policy: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    most_endings: int = 50
+    most_mails: int = 100
+    most_charges: int = 100
 
     def __post_init__(self) -> None:
         """Refuse what nobody can have meant."""
@@ -49,12 +56,16 @@ class CompanySettings:
             )
         for name in ("conflict_policy", "matched_policy"):
             _check_policy(name, getattr(self, name))
+        for name in CAPS:
+            most = getattr(self, name)
+            if not isinstance(most, int) or isinstance(most, bool) or most < 0:
+                raise ConfigurationError(f"The setting {name} is {_quoted(most)}; choose a whole number, 0 or more.")
 
 
 def changed(settings: CompanySettings, name: str, value: str) -> CompanySettings:
     """The same settings with one choice made anew, as typed by a person.
 
-    ``name`` is ``bad_invoice_number`` or a field of a policy: ``conflict_policy.invoice.memo``,
+    ``name`` is ``bad_invoice_number``, one of :data:`CAPS`, or a field of a policy: ``conflict_policy.invoice.memo``,
     ``matched_policy.customer.phone``, ``conflict_policy.*``.
 
     Raises:
@@ -67,9 +78,13 @@ def changed(settings: CompanySettings, name: str, value: str) -> CompanySettings
         return replace(settings, matched_policy={**settings.matched_policy, key: value})
     if name == "bad_invoice_number":
         return replace(settings, bad_invoice_number=value)
+    if name in CAPS:
+        caps = {cap: getattr(settings, cap) for cap in CAPS}
+        caps[name] = int(value) if value.isascii() and value.isdigit() else value
+        return replace(settings, **caps)
     raise ConfigurationError(
-        f"There is no setting {_quoted(name)}. There are bad_invoice_number, conflict_policy.FIELD "
-        "and matched_policy.FIELD, where FIELD is like customer.phone, invoice.* or *."
+        f"There is no setting {_quoted(name)}. There are bad_invoice_number, {', '.join(CAPS)}, "
+        "conflict_policy.FIELD and matched_policy.FIELD, where FIELD is like customer.phone, invoice.* or *."
     )
 
 

@@ -120,9 +120,13 @@ def shuffled(snapshots: Snapshots, seed: int) -> dict[Entity, Snapshot]:
     return {e: replace(s, frame=mixed(s.frame), rows=mixed(s.rows)) for e, s in snapshots.items()}
 
 
-def cells(snapshots: Snapshots, comparisons: dict[Entity, Comparison]) -> dict[tuple[Entity, str, str], Any]:
-    """Every written value of a side: by entity, id and field; references as keys."""
-    references, values = References({e: c.pairs for e, c in comparisons.items()}), {}
+def cells(snapshots: Snapshots, *comparisons: dict[Entity, Comparison]) -> dict[tuple[Entity, str, str], Any]:
+    """Every written value of a side: by entity, id and field; references as keys, by the pairs of any of these.
+
+    A link that has ended since still names its record: the values that refer to it have not changed.
+    """
+    pairs = {e: pd.concat([one[e].pairs for one in comparisons]).drop_duplicates("billing_id") for e in Entity}
+    references, values = References(pairs), {}
     for entity in Entity:
         frame = canonical(snapshots[entity], references)
         for of in written_fields(entity):
@@ -166,7 +170,7 @@ def test_a_plan_carried_out_ends_in_agreement_and_loses_no_edit(make_trade: type
     assert plan.operations == (), "runs without edits in between come to an end"
 
     for side, done in ((Side.BOOKS, books), (Side.BILLING, billing)):
-        was, now = cells(before[side], comparisons), cells(done, after)
+        was, now = cells(before[side], comparisons), cells(done, comparisons, after)
         other = cells(before[side.other], comparisons)
         for (entity, record_id, field), value in was.items():
             if now[entity, record_id, field] == value:

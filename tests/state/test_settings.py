@@ -76,6 +76,7 @@ def test_one_choice_is_made_anew_and_the_others_stay() -> None:
     assert chosen.conflict_policy["invoice.memo"] == "books"
     assert {**chosen.conflict_policy} == {**CHOSEN.conflict_policy, "invoice.memo": "books"}
     assert chosen.matched_policy == CHOSEN.matched_policy
+    assert changed(chosen, "most_charges", "7").most_charges == 7
     assert changed(chosen, "bad_invoice_number", "hold").bad_invoice_number == "hold"
 
 
@@ -87,6 +88,8 @@ def test_one_choice_is_made_anew_and_the_others_stay() -> None:
         ("conflict_policy.invoice.total", "books"),
         ("matched_policy.customer.phone", "skip"),
         ("bad_invoice_number", "ignore"),
+        ("most_charges", "-1"),
+        ("most_charges", "many"),
     ],
 )
 def test_a_typed_choice_that_does_not_exist_is_refused(name: str, value: str) -> None:

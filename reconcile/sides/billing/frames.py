@@ -86,6 +86,7 @@ class Fault:
         unreadable: whether the record cannot be used.
         sentence: a clause that follows the record's name: ``has 'ten' as its total, which is not an amount``.
         remedy: what to do now.
+        amount: money at stake in minor units, where it is not simply that of the record.
     """
 
     check: str
@@ -94,6 +95,7 @@ class Fault:
     unreadable: bool
     sentence: str
     remedy: str
+    amount: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

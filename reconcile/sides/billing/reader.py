@@ -178,7 +178,7 @@ class BillingReader:
                 Side.BILLING,
                 fault.record_id,
                 names.get(fault.record_id) or fault.record_id,
-                amounts.get(fault.record_id),
+                amounts.get(fault.record_id) if fault.amount is None else fault.amount,
                 currency,
                 f"{entity.singular.capitalize()} {names.get(fault.record_id) or f'with id {fault.record_id}'} "
                 f"{fault.sentence}.",
@@ -244,6 +244,7 @@ def _refunds(connection: Connection, payments: Collection[str], currency: str) -
                 f"{row.number}, which was {became}; refunds are not carried to QuickBooks"
             ),
             remedy="Enter the refund in QuickBooks, so that its books show the money that went back.",
+            amount=row.amount,
         )
 
 

@@ -327,4 +327,4 @@ def test_a_refund_is_told_because_quickbooks_is_not(billing: BillingReader, engi
     day.refund(engine, "1001", "20", on=date(2026, 11, 22), reopen=True)
     (found,) = [finding for finding in billing.census(Entity.PAYMENT).findings if finding.check == "refund"]
     assert "20.00 of it on 2026-11-22, for invoice 1001, which was opened again" in found.sentence
-    assert found.severity is Severity.NOTE
+    assert (found.severity, found.amount) == (Severity.NOTE, 2000)

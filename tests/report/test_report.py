@@ -309,7 +309,7 @@ def test_counts_name_sides_scope_and_moment() -> None:
     shown = report.counts(snapshots(BOOKS, 1200), snapshots(BILLING, 1, scope=Scope.DELTA))
     assert cells(shown.html)[0] == ["Records", "QuickBooks", "ReliaBills", "Read"]
     assert cells(shown.html)[1] == ["customers", "1,200", "1", "read in full / changes only"]
-    assert "QuickBooks as of 2026-03-09 03:30:04 UTC." in Page(shown.html).text
+    assert "QuickBooks as of 2026-03-08 22:30:04 Central." in Page(shown.html).text
 
 
 def test_changes_are_counted_by_verdict_with_the_money_held() -> None:

@@ -11,7 +11,9 @@ from reconcile.errors import ConfigurationError, GuardError, LeaseError, StepFai
 from reconcile.model.entities import Entity, Side
 from reconcile.model.runs import Outcome, StepStatus
 from reconcile.sandbox.billing import day
-from tests.night.conftest import TODAY, World
+from reconcile.state import settings
+from reconcile.state.database import open_state
+from tests.night.conftest import COMPANY, TODAY, World
 
 
 def a_customer_in_billing(world: World, name: str = "Bayshore Garden Center") -> None:
@@ -213,3 +215,22 @@ def test_an_impossible_date_and_a_name_of_500_characters_hold_only_their_own_rec
     run = world.sync()
     assert run.outcome is Outcome.AGREED_EXCEPT_HELD, run.reason
     assert [invoice["DocNumber"] for invoice in world.books.query("select * from Invoice", "Invoice")] == ["101"]
+
+
+def test_a_run_that_would_charge_more_than_usual_stops_until_its_plan_was_looked_at(world: World) -> None:
+    world.new_customer_in_books("Jeff's Jalopies")
+    world.new_product_in_books("Gardening")
+    world.sync()
+    day.edit_customer(world.billing, "Jeff's Jalopies", auto_pay="card")
+    for number in ("1001", "1002"):
+        world.books.new_invoice(number, "Jeff's Jalopies", [("Gardening", "3", "25")])
+    engine = open_state(world.config.state_url)
+    settings.save(engine, COMPANY, settings.changed(settings.load(engine, COMPANY), "most_charges", "1"))
+    engine.dispose()
+    with pytest.raises(GuardError, match="2 charges; at most 1"):
+        world.sync()
+    with world.billing.connect() as connection:
+        assert connection.execute(text("select count(*) from invoices")).scalar_one() == 0
+    world.sessions[-1].close()
+    plan = world.config.runs / world.last_run().folder / "plan.json"
+    assert world.sync(plan=str(plan)).outcome is Outcome.AGREED

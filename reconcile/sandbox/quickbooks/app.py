@@ -7,6 +7,7 @@ which they take effect.
 import asyncio
 import logging
 import uuid
+from base64 import b64encode
 from collections.abc import Callable
 from html import escape
 from time import perf_counter
@@ -305,7 +306,10 @@ class _Api:
         """POST of the token endpoint."""
         form = {name: values[0] for name, values in parse_qs((await request.body()).decode("utf-8", "replace")).items()}
         try:
-            self._server.authority.check_client(request.headers.get("authorization", ""))
+            # The discovery document offers both ways: the app's keys in the header, or in the form.
+            posted = f"{form.get('client_id', '')}:{form.get('client_secret', '')}".encode()
+            given = request.headers.get("authorization") or f"Basic {b64encode(posted).decode()}"
+            self._server.authority.check_client(given)
             hard = request.headers.get("x-include-refresh-token-hard-expires-in", "").lower() == "true"
             issuer = f"{str(request.base_url).rstrip('/')}/op/v1"
             return JSONResponse(self._server.authority.token(form, show_hard_expiry=hard, issuer=issuer))

@@ -73,6 +73,7 @@ class Company:
     def __init__(self, state: CompanyState) -> None:
         self.state = state
         self._queries = QueryEngine(state)
+        self._faulted: dict[str, FaultError] = {}
 
     def _timed(self, body: bytes) -> bytes:
         return body[:-1] + f',"time":"{stamp_millis(self.state.now())}"}}'.encode()
@@ -228,9 +229,16 @@ class Company:
                 detail = f"Duplicate Request ID : {key} was used for another request."
                 raise faults.one(600, "Duplicate Request ID", detail)
             return known.body
-        with store.transaction():
-            answer = act()
-            store.remember(key, Answer(digest, answer), self.state.switches.request_id_memory)
+        if key in self._faulted:
+            raise self._faulted[key]
+        try:
+            with store.transaction():
+                answer = act()
+                store.remember(key, Answer(digest, answer), self.state.switches.request_id_memory)
+        except FaultError as fault:
+            if self.state.switches.store_faults_for_request_id:
+                self._faulted[key] = FaultError(*fault.problems, status=fault.status, kind=fault.kind)
+            raise
         return answer
 
     @staticmethod

@@ -1,6 +1,7 @@
 """The admin resource: a server that can be made to misbehave in every way that the next tests need."""
 
 import concurrent.futures
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -176,6 +177,59 @@ def test_calls_at_the_same_time_are_limited(admin: Any, sandbox: QuickBooksSandb
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         statuses = sorted(pool.map(one, range(4)))
     assert statuses == [200, 200, 429, 429]
+
+
+def test_it_takes_no_latency_to_be_at_the_same_time(admin: Any, sandbox: QuickBooksSandbox) -> None:
+    keys = admin("POST", "/companies", {"realm": "78", "sample": "empty"})
+    admin("POST", "/limits", {"concurrent": 1})
+    url = f"{sandbox.base_url}/v3/company/78/preferences"
+    headers = {"Authorization": f"Bearer {keys['access_token']}"}
+    with requests.Session() as session:
+        alone = [session.get(url, headers=headers, timeout=10).status_code for _ in range(12)]
+    assert alone == [200] * 12
+    together = threading.Barrier(8)
+
+    def one(_: int) -> int:
+        with requests.Session() as session:
+            together.wait(10)
+            return session.get(url, headers=headers, timeout=10).status_code
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        statuses = set(pool.map(one, range(8)))
+    assert statuses == {200, 429}
+
+
+def test_batches_and_the_month_s_reads_have_limits_of_their_own(admin: Any, sandbox: QuickBooksSandbox) -> None:
+    keys = admin("POST", "/companies", {"realm": "79", "sample": "empty"})
+    base = f"{sandbox.base_url}/v3/company/79"
+    headers = {"Authorization": f"Bearer {keys['access_token']}"}
+
+    def batch() -> int:
+        items = [{"bId": "1", "Query": "select * from Term"}]
+        return requests.post(f"{base}/batch", json={"BatchItemRequest": items}, headers=headers, timeout=10).status_code
+
+    def read() -> int:
+        return requests.get(f"{base}/preferences", headers=headers, timeout=10).status_code
+
+    admin("POST", "/limits", {"batches_per_minute": 2})
+    assert [batch() for _ in range(3)] == [200, 200, 429]
+    assert read() == 200
+    admin("POST", "/limits", {"reads_per_month": 4})
+    assert [read() for _ in range(4)] == [200, 200, 200, 429]
+    assert batch() == 200
+    admin("POST", "/clock", {"shift_seconds": 32 * 86_400})
+    admin("POST", "/tokens", {"expire_access": True})
+    assert read() == 401
+
+
+def test_a_401_may_come_in_xml(admin: Any, call: Call) -> None:
+    rule = {"action": "xml_fault", "status": 401, "code": 100, "resource": "preferences", "times": 1}
+    detail = "AuthenticationErrorGeneral: SRV-110-Authentication Failure , statusCode: 401"
+    admin("POST", "/faults", {**rule, "body": detail})
+    answer = call("GET", "preferences")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (401, "application/xml;charset=UTF-8")
+    assert '<Fault type="AuthenticationFault"><Error code="100">' in answer.text
+    assert detail in answer.text
 
 
 def test_every_call_is_counted(admin: Any, call: Call) -> None:

@@ -1,5 +1,6 @@
 """A drawn company is a company like any other, of any size."""
 
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import pytest
 
 from reconcile.sandbox.quickbooks.company import Options
+from reconcile.sandbox.quickbooks.entities import RESOURCES
+from reconcile.sandbox.quickbooks.faults import FaultError
 from reconcile.sandbox.quickbooks.numbers import parse, render
 from reconcile.sandbox.quickbooks.server import Server
 
@@ -67,6 +70,40 @@ def test_it_is_kept_in_a_file(tmp_path: Path) -> None:
         server.add_company("1", "generated", 100)
         assert found(server.companies["1"], "select count(*) from Invoice")["totalCount"] == 100
         server.close()
+
+
+def test_everything_but_the_clock_outlives_the_process(tmp_path: Path) -> None:
+    def opened() -> Server:
+        server = Server(state_file=tmp_path / "books.sqlite")
+        server.add_company("1", "craigs")
+        return server
+
+    first = opened()
+    company = first.companies["1"]
+    automatic = {"SyncToken": "0", "sparse": True, "SalesFormsPrefs": {"CustomTxnNumbers": False}}
+    company.write("preferences", render(automatic), Options())
+    line = {"Amount": 5, "DetailType": "SalesItemLineDetail", "SalesItemLineDetail": {"ItemRef": {"value": "11"}}}
+    form = {"CustomerRef": {"value": "3"}, "Line": [line], "DocNumber": "700"}
+    made = parse(company.write("invoice", render(form), Options(request_id="once")))["Invoice"]
+    renumbered = {"Id": made["Id"], "SyncToken": "0", "sparse": True, "DocNumber": "900"}
+    company.write("invoice", render(renumbered), Options())
+    first.merge("1", "Customer", "3", "5")
+    everything = {name: [record.json for record in company.state.store.all(name)] for name in RESOURCES}
+    first.clock.shift(timedelta(days=3))
+    first.close()
+
+    second = opened()
+    company = second.companies["1"]
+    assert {name: [record.json for record in company.state.store.all(name)] for name in RESOURCES} == everything
+    assert parse(company.write("invoice", render(form), Options(request_id="once")))["Invoice"] == made
+    later = {**form, "CustomerRef": {"value": "5"}, "DocNumber": ""}
+    following = parse(company.write("invoice", render(later), Options()))
+    assert following["Invoice"]["DocNumber"] == "701"
+    gone = parse(company.read("customer", "3"))["Customer"]
+    again = {"Id": "3", "SyncToken": gone["SyncToken"], "sparse": True, "Active": True}
+    with pytest.raises(FaultError, match="6000"):
+        company.write("customer", render(again), Options())
+    second.close()
 
 
 def test_memory_stays_as_it_was_while_the_same_records_are_written_again(company: Any) -> None:

@@ -192,3 +192,11 @@ def test_a_code_outlives_the_process_and_the_hard_end_bounds_the_window(tmp_path
     assert answer["x_refresh_token_expires_in"] == answer["x_refresh_token_hard_expires_in"]
     assert 990 <= answer["x_refresh_token_hard_expires_in"] <= 1000
     assert "id_token" not in answer
+
+
+def test_an_app_may_name_itself_in_the_form(sandbox: QuickBooksSandbox) -> None:
+    form = {"grant_type": "refresh_token", "refresh_token": sandbox.refresh_token, "client_id": sandbox.client_id}
+    url = f"{sandbox.base_url}/oauth2/v1/tokens/bearer"
+    assert requests.post(url, data=form, timeout=10).status_code == 401
+    known = requests.post(url, data={**form, "client_secret": sandbox.client_secret}, timeout=10)
+    assert known.json()["token_type"] == "bearer"

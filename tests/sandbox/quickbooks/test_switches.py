@@ -171,3 +171,18 @@ def test_a_total_of_tax_is_shared_out(abroad: Any, sell: Any) -> None:
     made = abroad.post("invoice", {"CustomerRef": {"value": "1"}, "Line": [sell("6", 100, "2")]})
     detail = {**made["TxnTaxDetail"], "TotalTax": Decimal("8.01")}
     assert abroad.post("invoice", {**made, "TxnTaxDetail": detail})["TotalAmt"] == Decimal("108.01")
+
+
+def test_a_fault_and_its_request_id(desk: Any) -> None:
+    body = {"DisplayName": "Amy's Bird Sanctuary"}
+    for stored, again in (("off", False), ("on", True)):
+        desk.switch("store_faults_for_request_id", stored)
+        key = f"r-{stored}"
+        with pytest.raises(FaultError, match="6240"):
+            desk.post("customer", body, request_id=key)
+        fine = {"DisplayName": f"Someone new {stored}"}
+        if again:
+            with pytest.raises(FaultError, match="6240"):
+                desk.post("customer", fine, request_id=key)
+        else:
+            assert desk.post("customer", fine, request_id=key)["Active"]

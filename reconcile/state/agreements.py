@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from reconcile.errors import StepFailedError
 from reconcile.model.entities import Entity
@@ -18,13 +18,14 @@ from reconcile.state.texts import json_text
 
 _MANY = 1_000  # from here on one pass over all live links is quicker than asking for each by its ids
 
+_NOTHING = "{}"
+
 
 @dataclass(slots=True)
 class _Agreed:
     """A link and its base while updates are folded into it; ``link_id`` is ``None`` until the link is made."""
 
     link_id: int | None
-    entity: Entity
     books_id: str
     billing_id: str
     books_version: str | None
@@ -35,7 +36,8 @@ class _Agreed:
     def fold(self, news: AgreementUpdate) -> None:
         self.books_version = news.books_version if news.books_version is not None else self.books_version
         self.billing_version = news.billing_version if news.billing_version is not None else self.billing_version
-        self.fields = json_text(json.loads(self.fields) | news.fields)
+        known = {} if self.fields == _NOTHING else json.loads(self.fields)
+        self.fields = json_text({**known, **news.fields})
         self.unsettled = ",".join(news.unsettled) or None
 
 
@@ -48,10 +50,12 @@ def agree(connection: Connection, company: str, run_id: str, updates: Sequence[A
     touched: list[_Agreed] = []
     for entity in dict.fromkeys(news.entity for news in updates):
         own = [news for news in updates if news.entity is entity]
-        touched += _folded(entity, own, _live(connection, company, entity, own))
+        agreements = _folded(entity, own, _live(connection, company, entity, own))
+        if fresh := [agreed for agreed in agreements if agreed.link_id is None]:
+            _link(connection, company, run_id, entity, fresh, now)
+        touched += agreements
     if not touched:
         return
-    _link(connection, company, run_id, [agreed for agreed in touched if agreed.link_id is None], now)
     statement = upserting(connection, BaseRow)
     moved = ("books_version", "billing_version", "fields", "unsettled", "agreed_at", "run_id")
     connection.execute(
@@ -112,7 +116,7 @@ def _live(connection: Connection, company: str, entity: Entity, updates: Sequenc
             BaseRow.unsettled,
         )
         .join(BaseRow, BaseRow.link_id == LinkRow.id)
-        .where(LinkRow.company == company, LinkRow.entity == entity.value, LinkRow.ended_at.is_(None))
+        .where(*_live_of(company, entity))
     )
     queries = [query]
     if len(updates) <= _MANY:
@@ -124,7 +128,6 @@ def _live(connection: Connection, company: str, entity: Entity, updates: Sequenc
     return [
         _Agreed(
             link_id=row.id,
-            entity=entity,
             books_id=row.books_id,
             billing_id=row.billing_id,
             books_version=row.books_version,
@@ -150,22 +153,23 @@ def _folded(entity: Entity, updates: Sequence[AgreementUpdate], live: Sequence[_
                 "record has one counterpart. End that link first if it is wrong."
             )
         if agreed is None:
-            agreed = _Agreed(None, entity, news.books_id, news.billing_id, None, None, "{}", None)
+            agreed = _Agreed(None, news.books_id, news.billing_id, None, None, _NOTHING, None)
             by_books[news.books_id] = by_billing[news.billing_id] = agreed
         agreed.fold(news)
         touched[news.books_id] = agreed
     return list(touched.values())
 
 
-def _link(connection: Connection, company: str, run_id: str, fresh: Sequence[_Agreed], now: datetime) -> None:
-    if not fresh:
-        return
-    made = connection.execute(
-        insert(LinkRow).returning(LinkRow.id, sort_by_parameter_order=True),
+def _link(
+    connection: Connection, company: str, run_id: str, entity: Entity, fresh: Sequence[_Agreed], now: datetime
+) -> None:
+    """Make these links. Their ids are asked for afterwards: ``RETURNING`` would insert them one by one."""
+    connection.execute(
+        insert(LinkRow),
         [
             {
                 "company": company,
-                "entity": agreed.entity.value,
+                "entity": entity.value,
                 "books_id": agreed.books_id,
                 "billing_id": agreed.billing_id,
                 "linked_at": now,
@@ -174,5 +178,13 @@ def _link(connection: Connection, company: str, run_id: str, fresh: Sequence[_Ag
             for agreed in fresh
         ],
     )
-    for agreed, link_id in zip(fresh, made.scalars(), strict=True):
-        agreed.link_id = link_id
+    query = select(LinkRow.books_id, LinkRow.id).where(*_live_of(company, entity))
+    if len(fresh) <= _MANY:
+        query = query.where(LinkRow.books_id.in_([agreed.books_id for agreed in fresh]))
+    ids = {row.books_id: row.id for row in connection.execute(query)}
+    for agreed in fresh:
+        agreed.link_id = ids[agreed.books_id]
+
+
+def _live_of(company: str, entity: Entity) -> tuple[ColumnElement[bool], ...]:
+    return LinkRow.company == company, LinkRow.entity == entity.value, LinkRow.ended_at.is_(None)

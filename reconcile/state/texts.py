@@ -7,6 +7,7 @@ import re
 
 from reconcile.model.plan import canonical_json
 
+_PLAIN = frozenset({str, int, bool, type(None)})
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -19,6 +20,8 @@ def json_text(value: object) -> str:
     Raises:
         TypeError: the value holds a float or something JSON cannot say.
     """
+    if type(value) is dict and {*map(type, value)} <= {str} and {*map(type, value.values())} <= _PLAIN:
+        return loose_json_text(value)  # the same text: nothing in it could hold a float
     return _escaped(canonical_json(value))
 
 

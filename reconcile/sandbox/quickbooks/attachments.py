@@ -23,6 +23,7 @@ from reconcile.sandbox.quickbooks.store import Record
 _NUMBERED: Final = re.compile(r"file_(metadata|content)_(\d+)")
 _PARAMETER: Final = re.compile(r'([\w*-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))')
 _METADATA_TYPES: Final = ("application/json", "application/xml", "text/xml", "text/plain")
+_MEDIA_TYPE: Final = re.compile(r"[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+")
 _LINK_SECONDS: Final = 900
 _UNATTACHABLE: Final = frozenset({"Attachable", "CompanyInfo", "Preferences", "ExchangeRate", "CompanyCurrency"})
 
@@ -211,7 +212,9 @@ def content_at(state: CompanyState, record_id: str, expires: str, signature: str
     if record is None or content is None:
         return None
     body = record.body()
-    return content, str(body.get("ContentType", "application/octet-stream")), str(body.get("FileName", "attachment"))
+    kind = str(body.get("ContentType", ""))
+    safe = kind if _MEDIA_TYPE.fullmatch(kind) else "application/octet-stream"
+    return content, safe, str(body.get("FileName", "attachment"))
 
 
 def _seal(state: CompanyState, record_id: str, until: int) -> str:

@@ -260,6 +260,7 @@ def _check_bill_payment(state: CompanyState, body: JsonObject, own: str) -> None
 
 def _check_postings(state: CompanyState, body: JsonObject, own: str) -> None:
     del state, own
+    body.setdefault("Adjustment", False)
     if len(body["Line"]) < _FEWEST_POSTINGS:
         raise faults.business("Fill out at least two detail lines to continue.")
     sums: dict[str, Decimal] = {"Debit": ZERO, "Credit": ZERO}

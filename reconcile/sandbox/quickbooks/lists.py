@@ -229,7 +229,7 @@ def _place(state: CompanyState, resource: Resource, body: JsonObject, stored: Js
             )
         body["FullyQualifiedName"] = name
         body.pop("Level", None)
-        if resource.name in {"Customer", "Account"}:
+        if resource.name != "Item":
             body[flag] = False
         else:
             body.pop(flag, None)

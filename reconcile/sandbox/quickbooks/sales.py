@@ -189,13 +189,13 @@ def opening_invoice(state: CompanyState, customer: JsonObject, opening: Decimal,
 
 
 def _require(state: CompanyState, resource: Resource, body: JsonObject) -> None:
+    lines = [line for line in body.get("Line", ()) if line.get("DetailType") != "SubTotalLineDetail"]
+    if not lines:
+        raise FaultError(faults.required("Line"))
     if not body.get("CustomerRef") and resource.name not in {"RefundReceipt", "SalesReceipt"}:
         if state.switches.missing_customer == faults.required("CustomerRef").code:
             raise FaultError(faults.required("CustomerRef"))
         raise faults.business("You must select a customer for this transaction.")
-    lines = [line for line in body.get("Line", ()) if line.get("DetailType") != "SubTotalLineDetail"]
-    if not lines:
-        raise FaultError(faults.required("Line"))
     if resource.name == "RefundReceipt":
         ref = body.get("DepositToAccountRef")
         if not ref:

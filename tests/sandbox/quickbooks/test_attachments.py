@@ -49,6 +49,15 @@ def test_a_file_comes_back_as_it_was(call: Call) -> None:
     assert found[0]["TempDownloadUri"].startswith("http://")
 
 
+@pytest.mark.parametrize("kind", ["text/html\r\nSet-Cookie: a=b", "ünïcode/x", "nonsense"])
+def test_a_type_cannot_write_headers_of_its_own(call: Call, kind: str) -> None:
+    about = metadata(FileName='a"\r\nX: y.txt', ContentType=kind)
+    answer = upload(call, ("file_metadata_01", about), ("file_content_01", ("x", b"abc", "text/plain")))
+    fetched = requests.get(answer["AttachableResponse"][0]["Attachable"]["TempDownloadUri"], timeout=10)
+    assert (fetched.content, fetched.headers["Content-Type"]) == (b"abc", "application/octet-stream")
+    assert {"Set-Cookie", "X"}.isdisjoint(fetched.headers)
+
+
 def test_several_files_are_paired_by_their_numbers_which_may_start_at_zero(call: Call) -> None:
     answer = upload(
         call,

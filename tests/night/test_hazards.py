@@ -202,7 +202,7 @@ def test_a_cent_of_tax_between_the_systems_is_named_at_once_and_its_payment_asks
     assert "pays 5.78 of invoice 1, but only 5.77 of it is open in ReliaBills" in why(world, "whole")
 
 
-def test_a_credit_memo_that_settles_and_documents_in_other_currencies_are_carried_or_named(world: World) -> None:
+def test_a_credit_memo_that_settles_an_invoice_is_carried_as_a_credit_and_not_as_money(world: World) -> None:
     _company(world)
     hundred = line_in_books(world, "Gardening", "4", "25")
     sell_in_books(world, "1001", "Cool Cars", hundred)

@@ -67,7 +67,7 @@ Payments (``Payment``)
     * links to journal entries, expenses and checks: held findings
 """
 
-from reconcile.sides.quickbooks.limiter import HostLimiter, Limiter, Limits
+from reconcile.sides.quickbooks.limiter import HostLimiter, Limiter, Limits, shared_limiter
 from reconcile.sides.quickbooks.oauth import AuthorizationServer, Program
 from reconcile.sides.quickbooks.preferences import Preferences, SalesTax
 from reconcile.sides.quickbooks.reader import QuickBooksReader

@@ -218,6 +218,6 @@ def runtime_folder() -> Path:
 
 
 @cache
-def shared_limiter(base_url: str, realm_id: str) -> Limiter:
+def shared_limiter(base_url: str, realm_id: str, limits: Limits = Limits()) -> Limiter:
     """The limiter of this host for a company."""
-    return HostLimiter(f"{base_url} {realm_id}")
+    return HostLimiter(f"{base_url} {realm_id}", limits)

@@ -12,7 +12,7 @@ from reconcile.model.snapshot import Scope, Snapshot
 from reconcile.sides.quickbooks import query
 from reconcile.sides.quickbooks.ahead import Ahead
 from reconcile.sides.quickbooks.faults import NOT_FOUND
-from reconcile.sides.quickbooks.frames import Harvest
+from reconcile.sides.quickbooks.frames import Harvest, collector_paused
 from reconcile.sides.quickbooks.mapping import Lookups
 from reconcile.sides.quickbooks.pages import Page, page_decoder, read_each
 from reconcile.sides.quickbooks.preferences import Preferences, preferences_of
@@ -144,9 +144,10 @@ class QuickBooksReader:
             expected, as_of = self._count(name)
             harvest = Harvest(entity, lookups)
             if expected:
-                for page in self._pages(name, SHAPES[entity], expected):
-                    harvest.add(page)
-                    progress(len(harvest), max(expected, len(harvest)))
+                with collector_paused():  # the pages are decoded by other threads, all the while
+                    for page in self._pages(name, SHAPES[entity], expected):
+                        harvest.add(page)
+                        progress(len(harvest), max(expected, len(harvest)))
             counted, _ = self._count(name)
             for _ in range(CATCHING_UP):
                 if self._complete(entity, harvest, counted) or not self._catch_up(entity, harvest, as_of):
@@ -252,7 +253,7 @@ class QuickBooksReader:
         answer: Answer[Any] = self._session.call(
             "POST", self._session.address("batch"), body={"BatchItemRequest": items}, reads=True
         )
-        content = answer.required()
+        content = answer.content
         answers = content.get("BatchItemResponse") if isinstance(content, dict) else None
         answered = {
             str(answer.get("bId")): answer["QueryResponse"]

@@ -4,12 +4,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import requests
 
 from reconcile.model.entities import Entity
 from reconcile.model.money import ONE
 from reconcile.model.plan import Action
 from reconcile.model.snapshot import Scope
-from reconcile.sandbox.quickbooks.process import QuickBooksSandbox
+from reconcile.sandbox.quickbooks.process import QuickBooksSandbox, running_quickbooks
 from reconcile.sides.quickbooks import QuickBooksWriter
 from reconcile.sides.side import Outcome, Readable, Status, Writable, Write
 from tests.sides.quickbooks.conftest import Books, books_of
@@ -512,3 +513,56 @@ def test_of_invoices_changed_together_one_that_moved_meanwhile_is_stale(books: B
     changed = books.writer.write([batched(9 - number, one, {"lines": [line()]}) for number, one in enumerate(made)])
 
     assert [outcome.status for outcome in changed] == [Status.STALE, Status.DONE]
+
+
+@pytest.mark.parametrize("name", ["O'Brien'; select", r"back\slash", "100 % sure", "ü — “quoted”", "{x} <b>&amp;"])
+def test_a_hostile_name_is_found_by_exactly_that_name(books: Books, name: str) -> None:
+    made = done(books.create(Entity.CUSTOMER, display_name=name))
+
+    assert list(books.writer.find(Entity.CUSTOMER, {"display_name": name})) == [made.id]
+    assert list(books.writer.find(Entity.CUSTOMER, {"display_name": name[:-1]})) == []
+
+
+def test_amounts_however_written_are_the_same_cents(books: Books) -> None:
+    totals = set()
+    for number, amount in enumerate(["10.10", "10.1", "1.01e1", '"10.10"']):
+        body = (
+            f'{{"CustomerRef":{{"value":"{AMY}"}},"DocNumber":"7720{number}","Line":[{{"Amount":{amount},'
+            f'"DetailType":"SalesItemLineDetail","SalesItemLineDetail":{{"ItemRef":{{"value":"{DESIGN}"}}}}}}]}}'
+        )
+        made = books.session.call("POST", books.session.address("invoice"), body=body).required()["Invoice"]
+        totals |= set(books.writer.fetch(Entity.INVOICE, [made["Id"]]).frame["total"])
+    assert totals == {1010}
+
+
+def misbehave(sandbox: QuickBooksSandbox, **rule: Any) -> None:
+    requests.post(f"{sandbox.base_url}/admin/faults", json=rule, timeout=10).raise_for_status()
+
+
+def test_of_a_batch_of_thirty_one_is_refused_one_is_not_mentioned_and_the_others_are_done() -> None:
+    with running_quickbooks("craigs", admin=True) as sandbox:
+        books = books_of(sandbox)
+        unpacked = requests.Session()  # an answer can only be rearranged when it is not packed
+        unpacked.headers["Accept-Encoding"] = "identity"
+        books.session._idle.append(unpacked)
+        writes = [
+            Write(f"{'f' * 30}{number:010}", Entity.INVOICE, Action.CREATE, None, None, fields, fields)
+            for number in range(30)
+            if (fields := invoice(f"79{number:03}", line("9999") if number == 4 else line()))
+        ]
+        expected = [Status.DONE] * 30
+        expected[4], expected[17] = Status.FAILED, Status.UNKNOWN
+        misbehave(sandbox, action="batch_drop", items=[17], moment="after", resource="batch", times=1)
+
+        first = books.writer.write(writes)
+
+        assert [outcome.status for outcome in first] == expected
+        misbehave(sandbox, action="batch_shuffle", moment="after", resource="batch", times=1)
+        again = books.writer.write(writes)
+        expected[17] = Status.DONE
+        assert [outcome.status for outcome in again] == expected
+        told_twice = [number for number, outcome in enumerate(first) if outcome.id]
+        assert [again[number].id for number in told_twice] == [first[number].id for number in told_twice]
+        for write, outcome in zip(writes, again, strict=True):
+            found = list(books.writer.find(Entity.INVOICE, write.fields))
+            assert found == ([outcome.id] if outcome.id else [])

@@ -1,6 +1,8 @@
+import gzip
 import socket
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 
 import pytest
@@ -488,3 +490,88 @@ def test_a_limit_met_is_said_when_the_wait_is_long(server: Server) -> None:
 
 def test_every_part_of_an_address_is_quoted(world: World) -> None:
     assert world.session.address("invoice", "../5?x=1").endswith("/invoice/..%2F5%3Fx%3D1")
+
+
+def test_an_answer_packed_to_explode_is_not_unpacked_on(server: Server) -> None:
+    world = world_of(server, bounds=Bounds(largest=1 << 20))
+    server.script = [
+        Said(body=gzip.compress(b'{"a":"' + b"0" * (1 << 26) + b'"}'), headers={"Content-Encoding": "gzip"})
+    ]
+
+    with pytest.raises(UnreachableError, match="larger than 1 MB"):
+        write(world)
+
+
+def test_throttling_for_ever_costs_a_bounded_number_of_calls_whatever_is_asked(world: World) -> None:
+    world.server.answer = lambda _: THROTTLED
+
+    for _ in range(4):
+        with pytest.raises(ThrottledError):
+            read(world)
+
+    assert len(world.server.asked) == 4 * 3
+    assert len(world.waits) == 4 * 2
+
+
+def test_a_token_address_in_trouble_leaves_a_write_unsent_and_not_unknown(world: World) -> None:
+    world.server.token_reply = lambda _: Said(503, b"<html>Service Unavailable</html>", "text/html")
+    world.server.script = [EXPIRED]
+
+    with pytest.raises(NoConnectionError, match="could not renew our access"):
+        write(world)
+
+    assert world.server.refreshes == 2
+    assert world.store.load().ended_at is None
+
+
+def test_a_token_about_to_expire_is_renewed_before_it_is_refused(server: Server) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=30)
+    world = world_of(server, store=MemoryTokenStore(Tokens(ACCESS, REFRESH, access_expires_at=soon)))
+    server.answer = lambda _: GOOD
+
+    read(world)
+    read(world)
+
+    assert [asked.token for asked in server.asked] == ["canary-access-1"] * 2
+    assert server.refreshes == 1
+
+
+def test_a_dead_connection_is_not_asked_about_twice(world: World) -> None:
+    world.server.token_reply = lambda _: said({"error": "invalid_grant"}, status=400)
+    world.server.answer = lambda _: EXPIRED
+
+    for _ in range(3):
+        with pytest.raises(RefusedError, match="reconcile connect"):
+            read(world)
+
+    assert world.server.refreshes == 1
+
+
+def test_when_intuit_ends_the_consent_is_asked_for_and_kept(server: Server) -> None:
+    server.token_reply = lambda _: said(
+        {
+            "access_token": "canary-access-1",
+            "refresh_token": "canary-refresh-1",
+            "expires_in": 3600,
+            "x_refresh_token_expires_in": 8726400,
+            "x_refresh_token_hard_expires_in": 86400,
+        }
+    )
+    server.script = [EXPIRED, GOOD]
+    world = world_of(server)
+
+    read(world)
+
+    kept = world.store.load().connection_expires_at
+    assert kept is not None
+    assert timedelta(hours=23) < kept - datetime.now(UTC) <= timedelta(days=1)
+
+
+def test_an_answer_of_the_token_address_without_tokens_is_no_token(world: World) -> None:
+    world.server.token_reply = lambda _: said({"token_type": "bearer"})
+    world.server.script = [EXPIRED]
+
+    with pytest.raises(NoConnectionError, match="did not answer as it should"):
+        read(world)
+
+    assert world.store.load().refresh_token == REFRESH

@@ -101,4 +101,5 @@ __all__ = [
     "ThrottledError",
     "TokenStore",
     "Tokens",
+    "shared_limiter",
 ]

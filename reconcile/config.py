@@ -15,6 +15,7 @@ The file is ``reconcile.toml`` in the working folder, or what the environment va
     discovery_url = "https://developer.intuit.com/.well-known/openid_configuration/"
     realm_id = "9130347596842384"  # may be left out: then the one that `reconcile connect` was allowed into
     income_account = "Sales of Product Income"
+    calls_per_second = 8           # and calls_per_minute = 450: may be left out
 
     [companies.craigs.billing]
     url = {env = "CRAIGS_BILLING_URL"}
@@ -29,7 +30,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -48,12 +49,15 @@ class BooksSettings:
         base_url, discovery_url: where the API and Intuit's authorization are.
         realm_id: the only company that may be connected; empty when the consent decides.
         income_account: name of the account of products made there by the sync.
+        calls_per_second, calls_per_minute: most calls there; the defaults stay below what Intuit allows (10 and 500).
     """
 
     base_url: str
     discovery_url: str
     realm_id: str
     income_account: str
+    calls_per_second: int = 8
+    calls_per_minute: int = 450
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +150,7 @@ class _Reader:
             self._complain(where, "a company key has small letters, digits and hyphens, at most 40")
         self._only(table, {"name", "currency", "books", "billing"}, where)
         books = self._table(table, "books", where)
-        self._only(books, {"base_url", "discovery_url", "realm_id", "income_account"}, f"{where}.books")
+        self._only(books, {field.name for field in fields(BooksSettings)}, f"{where}.books")
         billing = self._table(table, "billing", where)
         self._only(billing, {"url"}, f"{where}.billing")
         return CompanyConfig(
@@ -158,6 +162,8 @@ class _Reader:
                 discovery_url=self._text(books, "discovery_url", f"{where}.books"),
                 realm_id=self._text(books, "realm_id", f"{where}.books") if "realm_id" in books else "",
                 income_account=self._text(books, "income_account", f"{where}.books", default="Sales of Product Income"),
+                calls_per_second=self._number(books, "calls_per_second", f"{where}.books", default=8),
+                calls_per_minute=self._number(books, "calls_per_minute", f"{where}.books", default=450),
             ),
             billing=BillingSettings(url=self._database_url(billing, "url", f"{where}.billing")),
         )
@@ -180,6 +186,12 @@ class _Reader:
                 self._complain(where, f"{name} comes from the environment variable {variable}, which is not set")
         if not isinstance(value, str) or not value:
             self._complain(where, f'{name} must be a text in quotes, or {{env = "VARIABLE"}}')
+        return value
+
+    def _number(self, table: Mapping[str, Any], name: str, where: str, *, default: int) -> int:
+        value = table.get(name, default)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            self._complain(where, f"{name} must be a whole number above 0")
         return value
 
     def _table(self, table: Mapping[str, Any], name: str, where: str) -> Mapping[str, Any]:

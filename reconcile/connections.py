@@ -16,11 +16,13 @@ from reconcile.errors import ConfigurationError, RefusedError
 from reconcile.model.entities import Side
 from reconcile.sides.billing import BillingReader, BillingWriter
 from reconcile.sides.quickbooks import (
+    Limits,
     QuickBooksConnection,
     QuickBooksReader,
     QuickBooksSession,
     QuickBooksWriter,
     Tokens,
+    shared_limiter,
 )
 from reconcile.sides.side import Readable, Writable
 from reconcile.state.database import open_state
@@ -168,7 +170,10 @@ def quickbooks_session(config: Config, company: CompanyConfig, engine: Engine) -
         client_id=stored["client_id"],
         client_secret=stored["client_secret"],
     )
-    return QuickBooksSession(connection, VaultTokenStore(vault, company.key))
+    books = company.books
+    limits = Limits(per_second=books.calls_per_second, per_minute=books.calls_per_minute)
+    limiter = shared_limiter(connection.base_url, connection.realm_id, limits)
+    return QuickBooksSession(connection, VaultTokenStore(vault, company.key), limiter=limiter)
 
 
 def _realm(company: CompanyConfig, stored: Mapping[str, str]) -> str:

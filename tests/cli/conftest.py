@@ -123,6 +123,7 @@ name = "Craig's Design and Landscaping Services"
 base_url = "{addresses["base_url"]}"
 discovery_url = "{addresses["discovery_url"]}"
 realm_id = "{addresses["realm_id"]}"
+calls_per_second = 500
 
 [companies.{COMPANY}.billing]
 url = "{addresses["billing"]}"

@@ -39,6 +39,8 @@ name = "Craig's Design and Landscaping Services"
 base_url = "{base_url}"
 discovery_url = "{discovery_url}"
 realm_id = "{realm_id}"
+calls_per_second = 500
+calls_per_minute = 20000
 
 [companies.craigs.billing]
 url = "sqlite:///billing.db"

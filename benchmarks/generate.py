@@ -265,11 +265,11 @@ def differing_world(facts: Facts, share: float) -> tuple[World, World]:
     sides = {side: _changed(held, {"invoices": fresh, "payments": paid_lately}) for side, held in sides.items()}
     customers, older = int(len(facts.customers) * share), int(invoices * share / 2)
     books, billing = sides[Side.BOOKS], sides[Side.BILLING]
-    billing = edited(billing, "customers", range(customers // 2), phone="(512) 555-0000")
+    billing = edited(billing, "customers", range(customers // 2), phone="(512) 556-0000")
     books = edited(books, "customers", range(customers // 2, customers * 3 // 4), email="new@example.com")
     both = range(customers * 3 // 4, customers * 9 // 10)
-    billing = edited(billing, "customers", both, phone="(512) 555-1111")
-    books = edited(books, "customers", both, phone="(512) 555-2222")
+    billing = edited(billing, "customers", both, phone="(512) 556-1111")
+    books = edited(books, "customers", both, phone="(512) 556-2222")
     last = invoices - 1
     billing = edited(billing, "invoices", range(last - older, last - older // 2), memo="Please pay by bank")
     books = edited(books, "invoices", range(last - older // 2, last), due_date="2027-01-31")
@@ -282,7 +282,7 @@ def changed_world(facts: Facts, changes: int) -> World:
     lately = facts.payments["n"].to_numpy()[:part]
     books = _without(facts, invoices=[], payments=lately)
     billing = _changed(facts, {"payments": lately})
-    billing = edited(billing, "customers", range(part), phone="(512) 555-0000")
+    billing = edited(billing, "customers", range(part), phone="(512) 556-0000")
     billing = edited(billing, "invoices", range(part), memo="Please pay by bank")
     books = edited(books, "customers", range(part, 2 * part), email="new@example.com")
     books = edited(books, "invoices", range(part, 2 * part), due_date="2027-01-31")

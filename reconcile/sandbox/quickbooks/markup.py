@@ -146,7 +146,7 @@ def _shaped(known: Mapping[str, Property], element: Element) -> JsonObject:
     for child in element.children:
         entry = known.get(child.name)
         kind = entry.kind if entry is not None else "any"
-        if child.name == "LineEx":
+        if child.name == "LineEx" or child.attributes.get("nil") == "true":
             continue
         if entry is not None and kind == "many":
             body.setdefault(child.name, []).append(_shaped(SHAPES[entry.shape], child))

@@ -70,9 +70,13 @@ def test_an_invoice_is_made_and_comes_back_in_the_order_of_the_schema(ask: Call)
 
 
 def test_a_sparse_update_says_so_in_an_attribute(ask: Call) -> None:
-    made = root(ask("POST", "customer", b"<Customer><DisplayName>Sparse</DisplayName><Notes>kept</Notes></Customer>"))[
-        0
-    ]
+    made = root(
+        ask(
+            "POST",
+            "customer",
+            b"<Customer><DisplayName>Sparse</DisplayName><Notes>kept</Notes><Title nil='true'/></Customer>",
+        )
+    )[0]
     record_id = made.findtext(f"{SPACE}Id")
     body = f'<Customer sparse="true"><Id>{record_id}</Id><SyncToken>0</SyncToken><Active>false</Active></Customer>'
     changed = root(ask("POST", "customer?operation=update", body.encode()))[0]

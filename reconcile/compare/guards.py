@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from reconcile.compare.canonical import among
 from reconcile.model.changes import Agreement
 from reconcile.model.entities import Entity, Side
 from reconcile.model.plan import Action, EffectKind, Plan
@@ -81,7 +82,7 @@ def shrunken_side(snapshot: Snapshot, agreement: Agreement, by_percent: int = SH
     if snapshot.scope is not Scope.CENSUS or not len(snapshot):
         return []
     linked = agreement.frame[f"{snapshot.side}_id"]
-    there = linked.isin(snapshot.frame["id"]) | linked.isin(snapshot.unreadable)
+    there = among(linked, snapshot.frame["id"]) | among(linked, snapshot.unreadable)
     missing = int((~there).sum())
     if len(linked) < FEW or missing * 100 < by_percent * len(linked):
         return []

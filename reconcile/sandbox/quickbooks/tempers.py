@@ -5,6 +5,7 @@ told to. What it does ranges from a plain status to a connection that dies in th
 """
 
 import asyncio
+import gzip
 import random
 import re
 import socket
@@ -253,9 +254,9 @@ def _rewrite(rule: Temper, answer: _Answer) -> None:
 
 
 def _rearrange(rule: Temper, answer: _Answer) -> None:
-    encoded = any(name.lower() == b"content-encoding" for name, _ in answer.headers)
+    packed = any(name.lower() == b"content-encoding" for name, _ in answer.headers)
     try:
-        body = parse(answer.body) if not encoded else None
+        body = parse(gzip.decompress(answer.body) if packed else answer.body)
     except NotJsonError:
         return
     if not isinstance(body, dict) or "BatchItemResponse" not in body:

@@ -100,10 +100,11 @@ def test_an_answer_trickles(admin: Any, call: Call) -> None:
     response.close()
 
 
-def test_a_batch_answer_loses_an_item(admin: Any, call: Call) -> None:
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+def test_a_batch_answer_loses_an_item(admin: Any, call: Call, encoding: str) -> None:
     admin("POST", "/faults", {"action": "batch_drop", "items": [1], "resource": "batch", "times": 1})
     items = [{"bId": str(place), "Query": "select * from Term"} for place in range(3)]
-    answers = call("POST", "batch", json={"BatchItemRequest": items}, headers={"Accept-Encoding": "identity"})
+    answers = call("POST", "batch", json={"BatchItemRequest": items}, headers={"Accept-Encoding": encoding})
     assert [answer["bId"] for answer in answers.json()["BatchItemResponse"]] == ["0", "2"]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -376,7 +377,8 @@ def _summary(night: Night, evening: Run, *, quiet: bool) -> int:
         seconds = (run.ended_at - run.started_at).total_seconds() if run.ended_at else 0.0
         night.say(f"{title:<16} {run.outcome.value:<20} {seconds:3.0f} s")
         night.say(f"                 {RunFolder(night.config.runs / run.folder).notebook}")
-    night.say(f"Explain one: {CONFIG_VARIABLE}={night.config.path} reconcile show {night.runs[-1][1].id}")
+    command = sys.argv[0] if Path(sys.argv[0]).name == "reconcile" else "reconcile"
+    night.say(f"Explain one: {CONFIG_VARIABLE}={night.config.path} {command} show {night.runs[-1][1].id}")
     agreed = {Outcome.AGREED, Outcome.AGREED_EXCEPT_HELD}
     as_it_must = evening.outcome is Outcome.STEP_FAILED and all(
         run.outcome in agreed for _, run in night.runs if run is not evening

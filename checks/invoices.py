@@ -201,7 +201,6 @@ CHECKS = (
         "Invoice {label} of {customer}: lines over {typed_in_total:money} were typed in without a product in "
         "ReliaBills; QuickBooks cannot take them.",
         "Choose a product for each line with an amount in ReliaBills.",
-        linked_severity=Severity.NOTE,
         amount="typed_in_total",
     ),
     Check(
@@ -312,7 +311,8 @@ def _with_sums(frame: pd.DataFrame, lines: pd.DataFrame, live: pd.Series[Any]) -
     frame["tax_has_rate"] = columns.where(live & columns.truth(frame["tax"] != 0), frame["tax_rate_id"].notna())
     typed_in = lines[columns.truth(lines["product_id"].isna() & (lines["amount"].fillna(0) != 0))]
     frame["typed_in_total"] = columns.total_by(typed_in, "parent_id", "amount", key)
-    frame["lines_have_products"] = columns.where(live, ~columns.among(key, typed_in["parent_id"]))
+    going_to_books = live & ~columns.truth(frame["linked"])  # what is linked came from QuickBooks or is there already
+    frame["lines_have_products"] = columns.where(going_to_books, ~columns.among(key, typed_in["parent_id"]))
     return frame
 
 

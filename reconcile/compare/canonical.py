@@ -38,17 +38,6 @@ def _arrow(texts: Iterable[str]) -> pa.Array:
     return pa.array(list(texts), type=pa.large_string())
 
 
-def key_of(side: Side, record_id: str) -> str:
-    """The key of a record by the side that names it: ``books:12``."""
-    return f"{side}:{record_id}"
-
-
-def side_and_id(key: str) -> tuple[Side, str]:
-    """The side that names a record and its id there: the inverse of :func:`key_of`."""
-    side, _, record_id = key.partition(":")
-    return Side(side), record_id
-
-
 def keyed(side: Side, ids: pd.Series[str]) -> pd.Series[str]:
     """:func:`key_of` for many; the id of a record that is only planned is its key already."""
     planned = ids.str.startswith(f"{side.other}:", na=False)

@@ -13,10 +13,10 @@ from typing import Any
 
 import pandas as pd
 
-from reconcile.compare.canonical import References, among, is_live, side_and_id
+from reconcile.compare.canonical import References, among, is_live
 from reconcile.compare.policy import MONEY_FIELDS
 from reconcile.compare.rules import NOT_OPEN
-from reconcile.model.entities import Entity, Side
+from reconcile.model.entities import Entity, Side, side_and_id
 from reconcile.model.findings import Finding, Severity
 from reconcile.model.money import show
 from reconcile.model.plan import Action, Operation

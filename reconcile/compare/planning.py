@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import pandas as pd
 
-from reconcile.compare.canonical import References, among, canonical, is_live, references_of, side_and_id
+from reconcile.compare.canonical import References, among, canonical, is_live, references_of
 from reconcile.compare.cells import KEPT_WHEN_VOID
 from reconcile.compare.effects import with_effects
 from reconcile.compare.endings import with_waiting_endings
@@ -25,7 +25,7 @@ from reconcile.compare.policy import MONEY_FIELDS, result_fields, written_fields
 from reconcile.compare.rules import DEPENDS, DISPUTES, NOT_CARRIED, TO
 from reconcile.compare.simulation import agreements_after, simulate
 from reconcile.model.changes import Agreement, Comparison, Decision, Verdict
-from reconcile.model.entities import FIELDS, ROW_FIELDS, Entity, Side
+from reconcile.model.entities import FIELDS, ROW_FIELDS, Entity, Side, side_and_id
 from reconcile.model.findings import Finding, Severity
 from reconcile.model.plan import Action, Operation, Plan
 from reconcile.model.snapshot import Snapshots

@@ -267,3 +267,14 @@ def label_column(entity: Entity) -> str:
         Entity.INVOICE: "number",
         Entity.PAYMENT: "reference",
     }[entity]
+
+
+def key_of(side: Side, record_id: str) -> str:
+    """The key of a record by the side that names it: ``books:12``."""
+    return f"{side}:{record_id}"
+
+
+def side_and_id(key: str) -> tuple[Side, str]:
+    """The side that names a record and its id there: the inverse of :func:`key_of`."""
+    side, _, record_id = key.partition(":")
+    return Side(side), record_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from reconcile.model.entities import FIELDS, ROW_FIELDS, ROWS_COLUMN, Entity, Kind, Side
+from reconcile.model.entities import FIELDS, ROW_FIELDS, ROWS_COLUMN, Entity, Kind, Side, key_of, side_and_id
 from reconcile.model.rows import rows_from_text, rows_text
 from reconcile.state.links import Links
 
@@ -15,11 +15,6 @@ _OpenRows = Callable[[Any], Sequence[Mapping[str, Any]]]
 
 class UnknownReferenceError(Exception):
     """A record refers to one that does not exist on the side written."""
-
-
-def key_of(side: Side, record_id: str) -> str:
-    """``key_of(Side.BOOKS, "12") == "books:12"``."""
-    return f"{side.value}:{record_id}"
 
 
 class References:
@@ -49,8 +44,8 @@ class References:
             UnknownReferenceError: it has no counterpart there (yet).
         """
         self._load(entity)
-        named, _, record_id = key.partition(":")
-        if named == side.value:
+        named, record_id = side_and_id(key)
+        if named is side:
             return record_id
         known = self._billing_of if side is Side.BILLING else self._books_of
         try:
@@ -67,8 +62,7 @@ class References:
 
     def canonical(self, entity: Entity, key: str) -> str:
         """The same record's key now: ``billing:7`` becomes ``books:12`` once the two are linked."""
-        side, _, record_id = key.partition(":")
-        return self.key(entity, Side(side), record_id)
+        return self.key(entity, *side_and_id(key))
 
     def to_side(self, side: Side, entity: Entity, values: Mapping[str, Any]) -> dict[str, Any]:
         """Plan values (references as keys, child rows as text) as ``side`` understands them (ids, lists of rows).

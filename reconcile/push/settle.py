@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from reconcile.model.entities import FIELDS, ROW_FIELDS, ROWS_COLUMN, Entity, Kind, Side
+from reconcile.model.entities import FIELDS, ROW_FIELDS, ROWS_COLUMN, Entity, Kind, Side, side_and_id
 from reconcile.model.findings import Finding, Severity
 from reconcile.model.journal import AgreementUpdate, Answer, Entry, EntryStatus
 from reconcile.model.plan import Action
@@ -62,8 +62,8 @@ def unresolved_findings(settled: Sequence[Settled]) -> tuple[Finding, ...]:
             check="unknown_outcome",
             severity=Severity.HOLD,
             entity=resolution.entry.step,
-            side=Side(str(resolution.entry.operation["key"]).partition(":")[0]),
-            record_id=str(resolution.entry.operation["key"]).partition(":")[2],
+            side=side_and_id(resolution.entry.key)[0],
+            record_id=side_and_id(resolution.entry.key)[1],
             label=str(resolution.entry.operation["label"]),
             amount=resolution.entry.operation["amount"],
             currency=str(resolution.entry.operation["currency"]),

@@ -85,25 +85,6 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """One record of the comparison, for the few that a person or a push handles singly.
-
-    ``base``, ``books`` and ``billing`` hold exact values of the fields that differ, references as keys.
-    """
-
-    entity: Entity
-    key: str
-    books_id: str | None
-    billing_id: str | None
-    label: str
-    verdict: Verdict
-    base: dict[str, object]
-    books: dict[str, object]
-    billing: dict[str, object]
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Comparison:
     """The three-way comparison of one entity.
 

@@ -20,6 +20,7 @@ from reconcile.model.journal import AgreementUpdate, Answer, Entry, EntryStatus
 from reconcile.model.plan import Action
 from reconcile.model.rows import rows_text
 from reconcile.model.snapshot import Snapshot
+from reconcile.push.agreement import agreement_after
 from reconcile.push.references import References
 from reconcile.sides.side import Writable
 from reconcile.state.journal import Journal
@@ -123,17 +124,15 @@ def _adopt(journal: Journal, references: References, snapshot: Snapshot, resolut
     billing_id = record_id if entry.side is Side.BILLING else operation["billing_id"]
     references.learn(entry.step, books_id, billing_id)
     stored = references.from_side(entry.side, entry.step, record_values(snapshot, record_id))
-    agreed = references.settled(entry.step, operation["agreed"])
-    differing = {name for name, value in agreed.items() if stored.get(name) != value}
     version = snapshot.frame.loc[snapshot.frame["id"] == record_id, "version"].iloc[0]
-    update = AgreementUpdate(
-        entity=entry.step,
-        books_id=books_id,
-        billing_id=billing_id,
-        books_version=version if entry.side is Side.BOOKS else None,
-        billing_version=version if entry.side is Side.BILLING else None,
-        fields={name: value for name, value in agreed.items() if name not in differing},
-        unsettled=tuple(sorted({*operation["unsettled"], *differing})),
+    update = agreement_after(
+        references,
+        entry.step,
+        {Side.BOOKS: books_id, Side.BILLING: billing_id},
+        {entry.side: version},
+        agreed=operation["agreed"],
+        unsettled=operation["unsettled"],
+        stored=stored,
     )
     journal.answer([_answer(resolution, record_id, version, update)])
 

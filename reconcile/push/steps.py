@@ -18,6 +18,7 @@ from reconcile.model.findings import Finding, Severity
 from reconcile.model.journal import AgreementUpdate, Answer, Entry, EntryStatus
 from reconcile.model.plan import Action, Operation, Plan
 from reconcile.model.runs import StepResult, StepStatus
+from reconcile.push.agreement import agreement_after
 from reconcile.push.references import References, UnknownReferenceError
 from reconcile.sides.side import Outcome, Progress, Status, Writable, Write, no_progress
 from reconcile.state.journal import Journal
@@ -179,27 +180,20 @@ class Pusher:
         stored: Mapping[str, Any] | None = None,
         written: tuple[Side, str | None] | None = None,
     ) -> AgreementUpdate:
-        """The base after this operation: only what both sides were seen to hold (I4).
-
-        ``stored`` is the written side's record as it answered; a field it holds otherwise than planned is not agreed
-        but unsettled, and the next comparison shows it.
-        """
-        agreed = self._references.settled(operation.step, operation.agreed)
-        differing = () if stored is None else tuple(name for name in agreed if stored.get(name) != agreed[name])
         versions = {
             Side.BOOKS: self._versions.get((Side.BOOKS, operation.step), {}).get(books_id),
             Side.BILLING: self._versions.get((Side.BILLING, operation.step), {}).get(billing_id),
         }
         if written is not None:
             versions[written[0]] = written[1]
-        return AgreementUpdate(
-            entity=operation.step,
-            books_id=books_id,
-            billing_id=billing_id,
-            books_version=versions[Side.BOOKS],
-            billing_version=versions[Side.BILLING],
-            fields={name: value for name, value in agreed.items() if name not in differing},
-            unsettled=tuple(sorted({*operation.unsettled, *differing})),
+        return agreement_after(
+            self._references,
+            operation.step,
+            {Side.BOOKS: books_id, Side.BILLING: billing_id},
+            versions,
+            agreed=operation.agreed,
+            unsettled=operation.unsettled,
+            stored=stored,
         )
 
 

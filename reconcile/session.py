@@ -492,6 +492,7 @@ class Session:
         self._say_what_was_stored_otherwise()
         self._save_frame("tie-out", tied.totals)
         self._save_frame("tie-out-items", tied.items)
+        self._save_frame("payments-by-day", tied.days)
         runs.record_tie_out(
             self._engine,
             self.run.id,

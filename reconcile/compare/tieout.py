@@ -7,7 +7,7 @@ green, even where two unexplained amounts happen to cancel out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, cast
@@ -16,9 +16,11 @@ import numpy as np
 import pandas as pd
 
 from reconcile.compare.canonical import References, among, described, is_live
+from reconcile.compare.rounding import Sale, SoldLine, rule_behind
 from reconcile.compare.rules import CLOSED, DEPENDS, ENDED, NOT_CARRIED, REFUND, ROUNDING, UNREAD
 from reconcile.model.entities import Entity, Side
 from reconcile.model.findings import Finding, Severity
+from reconcile.model.money import NotExactError, show, to_scaled
 from reconcile.model.snapshot import Snapshot, Snapshots
 
 TOTAL_COLUMNS = {
@@ -48,7 +50,9 @@ NO_DATE = "without a date"
 
 RECEIVABLES, BILLED, TAX = "receivables", "invoices billed", "tax"
 RECEIVED, CREDITS = "payments received", "credits"
+UNKNOWN_RULE = " (by no rule that is known)"
 NOT_COMPARABLE = "methods that differ or are not named"
+_DAY = "payments of "
 _TELLING_NOTES = frozenset({CLOSED, DEPENDS, ENDED, NOT_CARRIED, ROUNDING, UNREAD})
 _DAYS = (0, 30, 60, 90)
 
@@ -67,11 +71,13 @@ class TieOut:
 
     totals: pd.DataFrame
     items: pd.DataFrame
+    days: pd.DataFrame
 
     @property
     def green(self) -> bool:
-        """Whether no difference is unexplained: not in any measure, nor in any record."""
-        return bool((self.totals["unexplained"] == 0).all() and self.items["explained"].all())
+        """Whether no difference is unexplained: not in any measure, on any day, nor in any record."""
+        tied = all((frame["unexplained"] == 0).all() for frame in (self.totals, self.days))
+        return bool(tied and self.items["explained"].all())
 
     @property
     def sentence(self) -> str:
@@ -94,7 +100,7 @@ def control_totals(
 
     Measures: receivables (balances), invoices billed (totals), tax, tax per rate, payments received, payments per
     method (those whose method differs between the sides are one measure of their own: QuickBooks names brands of card),
-    credits, and numbers of records in use. Void documents count 0.
+    payments per day and method, credits, and numbers of records in use. Void documents count 0.
 
     Args:
         books: QuickBooks as it is now.
@@ -116,7 +122,10 @@ def control_totals(
     totals["difference"] = totals["books"] - totals["billing"]
     totals["explained"] = explained.reindex(keys).fillna(0).astype("Int64").array
     totals["unexplained"] = totals["difference"] - totals["explained"]
-    return TieOut(totals[list(TOTAL_COLUMNS)].astype(TOTAL_COLUMNS), items)
+    totals = totals[list(TOTAL_COLUMNS)].astype(TOTAL_COLUMNS)
+    of_a_day = totals["measure"].str.startswith(_DAY)
+    days = totals[of_a_day].sort_values(["measure", "currency"], ignore_index=True)
+    return TieOut(totals[~of_a_day].reset_index(drop=True), items, days)
 
 
 def _contributions(sides: Mapping[Side, Snapshots], entity: Entity, references: References) -> pd.DataFrame:
@@ -174,8 +183,10 @@ def _measures(
         yield ("tax: " + names).fillna("tax without a rate"), tax
     if entity is Entity.PAYMENT:
         amount = frame["amount"].fillna(0)
+        method = keys.map(methods).astype("str").fillna(NOT_COMPARABLE)
         yield RECEIVED, amount
-        yield "payments by " + keys.map(methods).astype("str").fillna(NOT_COMPARABLE), amount
+        yield "payments by " + method, amount
+        yield _DAY + frame["payment_date"].fillna(NO_DATE) + " by " + method, amount
         yield CREDITS, frame["credit"].fillna(0)
     yield _number_of(entity), pd.Series(1, index=frame.index, dtype="Int64")
 
@@ -208,8 +219,11 @@ def _itemised(
         words = _words(entity, sides, own["key"], references)
         amount = own["books"] - own["billing"]
         cause = own["key"].map(told).astype("str")
+        held = among(own["key"], _told(entity, _holds(findings), references))
         if entity is Entity.INVOICE:
-            for explain in (_explained_by_payments, _explained_by_refunds, _explained_by_rounding):
+            rounded = _explained_by_rounding(own, amount, sides, references)
+            cause = rounded.where(rounded.notna() & ~held, cause)
+            for explain in (_explained_by_payments, _explained_by_refunds):
                 cause = cause.where(cause.notna(), explain(own, amount, sides, references, findings))
         explained = cause.notna()
         plain = pd.Series("differs between the sides, and no finding says why", index=own.index, dtype="str")
@@ -248,6 +262,10 @@ def _told(entity: Entity, findings: Iterable[Finding], references: References) -
         for key in keys:
             causes.setdefault(key, finding.sentence)
     return causes
+
+
+def _holds(findings: Iterable[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.severity is not Severity.NOTE]
 
 
 def _words(
@@ -326,15 +344,11 @@ def _explained_by_refunds(
 
 
 def _explained_by_rounding(
-    own: pd.DataFrame,
-    amount: pd.Series[Any],
-    sides: Mapping[Side, Snapshots],
-    references: References,
-    _findings: list[Finding],
+    own: pd.DataFrame, amount: pd.Series[Any], sides: Mapping[Side, Snapshots], references: References
 ) -> pd.Series[str]:
     """Why invoices differ whose lines and discounts come to the same: at most one minor unit of tax per line.
 
-    The comparison notes it of invoices that are on both sides already; those written since have only this.
+    The rule by which either side comes to its figure is named; where none of the known ones gives it, that is said.
     """
     figures = {}
     for side in Side:
@@ -349,10 +363,56 @@ def _explained_by_rounding(
     only_tax = (gap["subtotal"] == 0) & (gap["discount"] == 0) & (gap["tax"] == gap["total"]) & (gap["tax"] != 0)
     small = (gap["tax"].abs() <= lines) & (gap["tax"] == amount.to_numpy())
     rounded = (only_tax & small).fillna(value=False).to_numpy(dtype=bool)
-    words = (
-        "each side rounds tax in its own way: lines and discounts are the same, at most a minor unit per line differs"
-    )
-    return pd.Series(words, index=own.index, dtype="str").where(rounded)
+    taxes = {side: figures[side]["tax"].set_axis(ids) for side in Side}
+    words = _rounding_in_words(sides[Side.BOOKS], set(ids[rounded]), taxes)
+    return ids.map(words).astype("str").where(rounded)
+
+
+def _rounding_in_words(
+    books: Snapshots, invoices: Collection[str], taxes: Mapping[Side, pd.Series[Any]]
+) -> dict[str, str]:
+    """By books id, how either side comes to its tax (minor units, indexed by books id)."""
+    snapshot, rates = books[Entity.INVOICE], books[Entity.TAX_RATE].frame.set_index("id")
+    frame = snapshot.frame[among(snapshot.frame["id"], invoices)]
+    rows = snapshot.rows[among(snapshot.rows["parent_id"], invoices)]
+    lines: dict[str, list[SoldLine]] = {}
+    wanted = ["parent_id", "amount", "taxable", "quantity", "unit_price"]
+    for parent, amount, taxable, quantity, price in rows[wanted].astype(object).itertuples(index=False):
+        line = SoldLine(_whole(amount) or 0, taxable is True, _whole(quantity), _whole(price))
+        lines.setdefault(parent, []).append(line)
+    words = {}
+    for record in cast("list[dict[str, Any]]", frame.astype(object).to_dict("records")):
+        rate = rates.loc[record["tax_rate_id"]] if record["tax_rate_id"] in rates.index else None
+        sale = Sale(
+            lines=tuple(lines.get(record["id"], [])),
+            percents=() if rate is None else _percents(_whole(rate["percent"]) or 0, rate["components"]),
+            discount_percent=_whole(record["discount_percent"]) or 0,
+            discount_taxable=_whole(record["discount_taxable"]) or 0,
+            currency=record["currency"],
+        )
+        told = []
+        for side in Side:
+            tax = int(taxes[side].loc[[record["id"]]].iloc[0])
+            rule = rule_behind(sale, tax)
+            how = "comes to" if rule is None else f"{rule.words}:"
+            told.append(f"{side.product} {how} {show(tax, sale.currency)}{UNKNOWN_RULE if rule is None else ''}")
+        words[record["id"]] = f"tax rounding: {'; '.join(told)}"
+    return words
+
+
+def _percents(percent: int, components: Any) -> tuple[int, ...]:
+    """The rates of a tax code, ten-millionths, as the books snapshot lists them; the whole when the list is unclear."""
+    if pd.isna(components):
+        return (percent,)
+    try:
+        parts = tuple(to_scaled(part.rpartition(" ")[2]) for part in str(components).split(" + "))
+    except NotExactError:  # the name of a rate may hold anything
+        return (percent,)
+    return parts if sum(parts) == percent else (percent,)
+
+
+def _whole(value: Any) -> int | None:
+    return None if pd.isna(value) else int(value)
 
 
 def receivables_by_age(snapshot: Snapshot, today: date) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from reconcile.model.entities import Entity, Side
 from reconcile.model.journal import AgreementUpdate, Answer, Entry, EntryStatus
 from reconcile.model.plan import Action, Operation
 from reconcile.state.agreements import agree, end_link
+from reconcile.state.audit import append_outcomes
 from reconcile.state.database import chunks, reading, writing
 from reconcile.state.lease import Lease
 from reconcile.state.schema import JournalRow, RunRow
@@ -194,6 +195,7 @@ class Journal:
                 self._refuse_impossible(answer, known.get(answer.entry_id))
             if answers:
                 self._put_answers(connection, answers, known, now)
+                append_outcomes(connection, self._company, self._run_id, known, now)
             agree(
                 connection,
                 self._company,

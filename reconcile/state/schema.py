@@ -236,6 +236,28 @@ class JournalRow(Table):
     answered_at: Mapped[datetime | None]
 
 
+class AuditTrailRow(Table):
+    """One row of a company's audit trail (:class:`reconcile.model.audit.AuditRow`); rows are only ever added."""
+
+    __tablename__ = "audit"
+    __table_args__ = (
+        UniqueConstraint("company", "sequence"),
+        Index(None, "entry_id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(_GROWING_ID, primary_key=True)
+    company: Mapped[str] = mapped_column(ForeignKey("company.key"))
+    sequence: Mapped[int]
+    kind: Mapped[str]
+    run_id: Mapped[str]
+    entry_id: Mapped[int | None]
+    content: Mapped[str]
+    at: Mapped[datetime]
+    previous: Mapped[str]
+    seal: Mapped[str]
+
+
 class CursorRow(Table):
     """Up to when the changes of one entity of one side have been read."""
 

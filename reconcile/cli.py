@@ -21,6 +21,8 @@ from rich.padding import Padding
 from rich.text import Text
 from typer.exceptions import Abort, TyperException
 
+from reconcile.commands import permissions as permission_commands
+from reconcile.commands.texts import inert as _inert
 from reconcile.errors import ReconcileError, StepFailedError
 from reconcile.model.entities import Entity
 from reconcile.model.runs import Mode, Outcome, Run
@@ -39,6 +41,8 @@ app = typer.Typer(
 )
 sandbox = typer.Typer(help="A local QuickBooks and a local ReliaBills to try things on.", no_args_is_help=True)
 app.add_typer(sandbox, name="sandbox")
+app.command()(permission_commands.permit)
+app.command()(permission_commands.permissions)
 
 TRACEBACK_VARIABLE = "RECONCILE_TRACEBACK"
 STOPPED = Outcome.STOPPED.exit_code
@@ -344,11 +348,6 @@ def _sandbox_commands() -> None:
     sandbox.command()(midnight)
 
 
-def _inert(text: str) -> str:
-    """Text for a terminal: control characters, which could move the cursor or recolour, made visible."""
-    return "".join(sign if sign.isprintable() or sign == "\n" else "\N{REPLACEMENT CHARACTER}" for sign in text)
-
-
 @contextmanager
 def _cells_bar() -> Iterator[Callable[[int, int], None] | None]:
     """A bar of the notebook's cells for someone who watches; nothing when the output goes elsewhere."""
@@ -390,6 +389,8 @@ def _print_run(found: Run, folder: Path) -> None:
     for entity in Entity:
         if reached and entity not in reached:
             console.print(Text(f"  {entity.step}. {entity.plural:<10} not started"))
+    for used in found.counts.get("permissions", []):
+        console.print(Text(_inert(f"  {used['who']} let {used['guard']} pass: {used['because']}")))
     console.print(Text(f"Run {found.id}; evidence: {folder / found.folder}"), soft_wrap=True)
 
 

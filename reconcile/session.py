@@ -21,7 +21,7 @@ from sqlalchemy import Engine
 from checks import validate
 from reconcile import report
 from reconcile.compare.diff import compare_all
-from reconcile.compare.guards import Guard, guards, many_effects, many_endings, wrong_company
+from reconcile.compare.guards import guards, many_effects, many_endings, wrong_company
 from reconcile.compare.midnight import midnight_risk
 from reconcile.compare.planning import make_plan
 from reconcile.compare.policy import Policy
@@ -32,6 +32,7 @@ from reconcile.connections import connect_readers, connect_writers
 from reconcile.errors import ConfigurationError, GuardError, ReconcileError, StepFailedError, StoppedBeforeWritingError
 from reconcile.evidence import RunFolder, make_folder, write_json, write_text
 from reconcile.filing import file_run
+from reconcile.gate import Gate
 from reconcile.model.changes import Agreement, Comparison
 from reconcile.model.entities import Entity, Side, label_column
 from reconcile.model.findings import Finding, Severity, findings_frame
@@ -138,6 +139,7 @@ class Session:
         self._plan: Plan | None = None
         self._enforced: Plan | None = None
         self._pusher: Pusher | None = None
+        self.gate = Gate(engine, run)
         self.reports: dict[Entity, StepReport] = {}
 
     # ---------------------------------------------------------------- open
@@ -192,7 +194,7 @@ class Session:
         identity = reader.identity()
         known = companies.known_identity(self._engine, self.company.key, side)
         if known is not None:
-            _stop_at(wrong_company(side, known.company_id, identity.company_id, identity.name))
+            self.gate.stop_at(wrong_company(side, known.company_id, identity.company_id, identity.name))
         if identity.currency != self.company.currency:
             raise GuardError(
                 f"{side.product} keeps {self.company.key!r} in {identity.currency}, reconcile.toml says "
@@ -237,7 +239,7 @@ class Session:
             pulled = pull_delta(self._readers, since, self._linked(), waiting)
         self._agreements = {entity: self._links.agreement(entity) for entity in Entity}
         self._frames = _side_frames(pulled)
-        _stop_at(guards(self.books, self.billing, self._agreements))
+        self.gate.stop_at(guards(self.books, self.billing, self._agreements))
         self._frames = _side_frames(confirm_absences(self._readers, pulled, self._linked()))
         self._save_frames()
         counts = {side: {e: len(s) for e, s in frames.items()} for side, frames in self._frames.items()}
@@ -340,10 +342,14 @@ class Session:
         planned = {"plan": plan.digest, "planned_writes": sum(1 for _ in plan.writes())}
         runs.record_counts(self._engine, self.run.id, planned)
         self._save_findings()
-        if self.run.apply and self._enforced is None:
-            chosen = self.settings
-            caused = many_effects(plan, chosen.most_mails, chosen.most_charges)
-            _stop_at([*many_endings(plan, chosen.most_endings), *caused])
+        if self.run.apply:
+            if self._enforced is None:
+                chosen = self.settings
+                caused = many_effects(plan, chosen.most_mails, chosen.most_charges)
+                self.gate.stop_at([*many_endings(plan, chosen.most_endings), *caused])
+            self.gate.spend()
+        for sentence in self.gate.sentences:
+            report.note(sentence)
         return plan
 
     def _save_findings(self) -> None:
@@ -593,11 +599,6 @@ def attempts_frame(attempts: Sequence[Attempt]) -> pd.DataFrame:
 
 def _side_frames(pulled: Mapping[Side, Mapping[Entity, Snapshot]]) -> dict[Side, SideFrames]:
     return {side: SideFrames(side, snapshots) for side, snapshots in pulled.items()}
-
-
-def _stop_at(found: Sequence[Guard]) -> None:
-    if found:
-        raise GuardError(" ".join(f"{guard.sentence} {guard.command}" for guard in found))
 
 
 class _Bar:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from reconcile.compare.canonical import among
 from reconcile.model.changes import Agreement
 from reconcile.model.entities import Entity, Side
+from reconcile.model.guards import Guard
 from reconcile.model.plan import Action, EffectKind, Plan
 from reconcile.model.snapshot import Scope, Snapshot, Snapshots
 
@@ -23,28 +23,12 @@ FEW = 5
 """Below this number of records a share says nothing: one of three is no disaster."""
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
-    """A guard that stands in the way.
-
-    Attributes:
-        name: of the guard, as a person names it to go on.
-        sentence: what is wrong, in words a bookkeeper understands. May quote hostile text.
-        command: what to do now.
-    """
-
-    name: str
-    sentence: str
-    command: str
-
-
 def guards(
     books: Snapshots,
     billing: Snapshots,
     agreements: Mapping[Entity, Agreement],
     *,
     shrunk_by_percent: int = SHRUNK_BY_PERCENT,
-    accepted: Collection[str] = (),
 ) -> list[Guard]:
     """The guards that what was read runs into: emptied and shrunken sides.
 
@@ -53,14 +37,13 @@ def guards(
         billing: what was read from ReliaBills.
         agreements: what both were last seen to hold.
         shrunk_by_percent: share of the linked records whose absence is not believed.
-        accepted: names of guards that a person has looked at and lets pass.
     """
     found = []
     for entity in Entity:
         for snapshots in (books, billing):
             found += emptied_side(snapshots[entity], agreements[entity])
             found += shrunken_side(snapshots[entity], agreements[entity], shrunk_by_percent)
-    return [guard for guard in found if guard.name not in accepted]
+    return found
 
 
 def emptied_side(snapshot: Snapshot, agreement: Agreement) -> list[Guard]:
@@ -73,6 +56,7 @@ def emptied_side(snapshot: Snapshot, agreement: Agreement) -> list[Guard]:
             EMPTIED,
             f"{product} gives no {entity.plural} at all, although {len(agreement.frame):,} are linked.",
             f"Look into {product}: is it the right company, and may this user see its {entity.plural}? Then run again.",
+            record=f"{snapshot.side}/{entity}",
         )
     ]
 
@@ -91,7 +75,9 @@ def shrunken_side(snapshot: Snapshot, agreement: Agreement, by_percent: int = SH
         Guard(
             SHRUNK,
             f"{product} lacks {missing:,} of {len(linked):,} linked {entity.plural}.",
-            f"Look into {product}. If they are really gone, end their links first (repair notebook) and run again.",
+            f"Look into {product}: were they really deleted, or may this user not see them? Then run again.",
+            record=f"{snapshot.side}/{entity}",
+            measure=missing,
         )
     ]
 
@@ -107,7 +93,9 @@ def many_endings(plan: Plan, most: int) -> list[Guard]:
         Guard(
             ENDINGS,
             f"The plan ends {number:,} {entity.plural} (void, delete or deactivate); usual are at most {most:,}.",
-            "Look at them. If they are right: `reconcile run COMPANY --plan PLAN`, with this run's plan.json.",
+            "Look at them in the plan.",
+            record=entity.value,
+            measure=number,
         )
         for entity, number in endings.items()
         if number > most
@@ -136,7 +124,9 @@ def many_effects(plan: Plan, most_mails: int, most_charges: int) -> list[Guard]:
         Guard(
             EFFECTS,
             f"The plan would cause {caused[kind]:,} {kind}s; at most {most:,} are allowed per run.",
-            "Look at them. If they are wanted: `reconcile run COMPANY --plan PLAN`, with this run's plan.json.",
+            "Look at them in the plan.",
+            record=kind.value,
+            measure=caused[kind],
         )
         for kind, most in caps.items()
         if caused[kind] > most

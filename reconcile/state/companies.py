@@ -12,7 +12,15 @@ from reconcile.errors import GuardError
 from reconcile.model.entities import Side
 from reconcile.model.journal import EntryStatus
 from reconcile.state.database import reading, upserting, writing
-from reconcile.state.schema import CompanyRow, CursorRow, IdentityRow, JournalRow, LinkRow, PendingRow
+from reconcile.state.schema import (
+    CompanyRow,
+    CursorRow,
+    IdentityRow,
+    JournalRow,
+    LinkRow,
+    PendingRow,
+    PermissionRow,
+)
 
 
 class Identity(Protocol):
@@ -88,9 +96,9 @@ def known_identity(engine: Engine, company: str, side: Side) -> KnownIdentity | 
 def put_away(engine: Engine, company: str, side: Side) -> int:
     """Put away what is remembered of the company behind one side, because another one takes its place.
 
-    Links with their bases, cursors, waiting records and open journal entries go under a key of their own: nothing is
-    lost, and nothing of it is ever taken for the new company's. Journal entries that are answered stay: request ids
-    must not be used twice.
+    Links with their bases, cursors, waiting records, permissions and open journal entries go under a key of their own:
+    nothing is lost, and nothing of it is ever taken for the new company's. Journal entries that are answered stay:
+    request ids must not be used twice.
 
     Returns:
         How many open journal entries were put away: writes of which nobody will find out any more by themselves.
@@ -107,7 +115,7 @@ def put_away(engine: Engine, company: str, side: Side) -> int:
             .where(IdentityRow.company == company, IdentityRow.side == side.value)
             .values(company=shelf)
         )
-        for table in (LinkRow, CursorRow, PendingRow):
+        for table in (LinkRow, CursorRow, PendingRow, PermissionRow):
             connection.execute(update(table).where(table.company == company).values(company=shelf))
         still_open = update(JournalRow).where(
             JournalRow.company == company,

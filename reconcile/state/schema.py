@@ -314,3 +314,35 @@ class LeaseRow(Table):
     fence: Mapped[int]
     acquired_at: Mapped[datetime]
     expires_at: Mapped[datetime]
+
+
+class PermissionRow(Table):
+    """A person lets one named guard pass (:class:`reconcile.model.guards.Permission`)."""
+
+    __tablename__ = "permission"
+    __table_args__ = (Index(None, "company"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(_GROWING_ID, primary_key=True)
+    company: Mapped[str] = mapped_column(ForeignKey("company.key"))
+    guard: Mapped[str]
+    record: Mapped[str] = mapped_column(HostileText)
+    up_to: Mapped[int | None]
+    because: Mapped[str] = mapped_column(HostileText)
+    who: Mapped[str] = mapped_column(HostileText)
+    seen_in: Mapped[str] = mapped_column(HostileText)
+    standing: Mapped[bool]
+    given_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    withdrawn_at: Mapped[datetime | None]
+
+
+class PermissionUseRow(Table):
+    """A run that went on because of a permission."""
+
+    __tablename__ = "permission_use"
+
+    permission_id: Mapped[int] = mapped_column(
+        _GROWING_ID, ForeignKey("permission.id"), primary_key=True, autoincrement=False
+    )
+    run_id: Mapped[str] = mapped_column(ForeignKey("run.id"), primary_key=True)
+    used_at: Mapped[datetime]

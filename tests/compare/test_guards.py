@@ -10,13 +10,13 @@ from reconcile.compare.guards import (
     EMPTIED,
     ENDINGS,
     SHRUNK,
-    Guard,
     guards,
     many_effects,
     many_endings,
     wrong_company,
 )
 from reconcile.model.entities import Entity, Side
+from reconcile.model.guards import Guard
 from reconcile.model.snapshot import Scope
 
 if TYPE_CHECKING:
@@ -44,7 +44,10 @@ def test_an_emptied_side_stops_with_words(crowd: Trade) -> None:
     (guard,) = found(crowd)
     assert guard.name == EMPTIED
     assert guard.sentence == "QuickBooks gives no customers at all, although 10 are linked."
-    assert "right company" in guard.command
+    assert "right company" in guard.remedy
+    assert guard.command("craigs", "r1") == (
+        'reconcile permit craigs emptied-side --record books/customer --seen-in r1 --because "WHY"'
+    )
 
 
 def test_an_empty_side_that_never_had_any_passes(trade: Trade) -> None:
@@ -65,7 +68,9 @@ def test_a_side_that_lost_a_third_stops_and_one_that_lost_a_fifth_passes(crowd: 
     crowd.billing.remove(Entity.CUSTOMER, "r2")
     (guard,) = found(crowd)
     assert (guard.name, guard.sentence) == (SHRUNK, "ReliaBills lacks 3 of 10 linked customers.")
-    assert guards(crowd.books.snapshots(), crowd.billing.snapshots(), crowd.agreements(), accepted=[SHRUNK]) == []
+    assert guard.message("craigs").endswith(
+        '`reconcile permit craigs shrunken-side --record billing/customer --up-to 3 --because "WHY"`'
+    )
 
 
 def test_records_that_could_not_be_read_are_not_missing(crowd: Trade) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import secrets
 import signal
 import socket
@@ -50,6 +51,9 @@ def quickbooks(  # noqa: PLR0913 - one parameter per option of the command line
     switch: Annotated[
         list[str] | None, typer.Option(help="name=value; see reconcile.sandbox.quickbooks.switches.")
     ] = None,
+    attached: Annotated[
+        bool, typer.Option("--attached", help="Stop when standard input ends: together with whoever started it.")
+    ] = False,
 ) -> None:
     """Serve a local QuickBooks Online, and print one JSON line with its address and keys when it listens."""
     try:
@@ -87,7 +91,8 @@ def quickbooks(  # noqa: PLR0913 - one parameter per option of the command line
         }
         if webhook:
             line["webhook_verifier"] = verifier
-        asyncio.run(_serve(application(server, administered=admin), listening, json.dumps(line)))
+        app = application(server, administered=admin)
+        asyncio.run(_serve(app, listening, json.dumps(line), attached=attached))
     finally:
         server.close()
         listening.close()
@@ -119,9 +124,10 @@ def _bound(host: str, port: int) -> socket.socket:
 class _AnnouncingServer(uvicorn.Server):
     """Says on standard output that it listens, once it does."""
 
-    def __init__(self, config: uvicorn.Config, line: str) -> None:
+    def __init__(self, config: uvicorn.Config, line: str, *, attached: bool) -> None:
         super().__init__(config)
         self._line = line
+        self._attached = attached
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Bind, then announce."""
@@ -135,13 +141,20 @@ class _AnnouncingServer(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
+        if self._attached:
+            loop.add_reader(sys.stdin.fileno(), self._heard)
         yield
+
+    def _heard(self) -> None:
+        if not os.read(sys.stdin.fileno(), 1024):
+            asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+            self._stop()
 
     def _stop(self) -> None:
         self.should_exit = True
 
 
-async def _serve(app: ASGIApp, listening: socket.socket, line: str) -> None:
+async def _serve(app: ASGIApp, listening: socket.socket, line: str, *, attached: bool) -> None:
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -150,7 +163,7 @@ async def _serve(app: ASGIApp, listening: socket.socket, line: str) -> None:
         lifespan="off",
         timeout_graceful_shutdown=2,
     )
-    await _AnnouncingServer(config, line).serve(sockets=[listening])
+    await _AnnouncingServer(config, line, attached=attached).serve(sockets=[listening])
 
 
 def main() -> None:

@@ -58,7 +58,7 @@ class QuickBooksSandbox:
 def running_quickbooks(
     sample: Sample = "craigs", *, state: Path | None = None, patience: float = _PATIENCE, **options: object
 ) -> Iterator[QuickBooksSandbox]:
-    """Start a local QuickBooks, and stop it whatever happens.
+    """Start a local QuickBooks, and stop it whatever happens, even when this process is killed.
 
     Args:
         sample: Company to start with.
@@ -70,7 +70,7 @@ def running_quickbooks(
     Raises:
         SandboxNotStartedError: It did not come up.
     """
-    command = [sys.executable, "-m", "reconcile.sandbox.quickbooks", "--sample", sample]
+    command = [sys.executable, "-m", "reconcile.sandbox.quickbooks", "--attached", "--sample", sample]
     if state is not None:
         command += ["--state", str(state)]
     for name, value in options.items():
@@ -81,7 +81,7 @@ def running_quickbooks(
             for one in value if isinstance(value, list | tuple) else [value]:
                 command += [flag, str(one)]
     process = subprocess.Popen(  # noqa: S603 - our own module with our own options, no shell
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     try:
         line = _first_line(process, patience)
@@ -121,6 +121,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-    for pipe in (process.stdout, process.stderr):
+    for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,6 +41,27 @@ def test_it_ends_cleanly_when_told_to_stop(number: signal.Signals) -> None:
         process.send_signal(number)
         out, err = process.communicate(timeout=10)
     assert (process.returncode, out, err) == (0, b"", b"")
+
+
+def test_it_does_not_outlive_a_process_that_is_killed() -> None:
+    code = (
+        "from reconcile.sandbox.quickbooks.process import running_quickbooks\n"
+        "with running_quickbooks('empty') as sandbox:\n"
+        "    print(sandbox.pid, flush=True); input()"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as starter:
+        assert starter.stdout is not None
+        pid = int(starter.stdout.readline())
+        os.kill(pid, 0)
+        starter.kill()
+    for _ in range(100):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    pytest.fail("it is still there")
 
 
 def test_a_state_file_keeps_company_tokens_and_answers(tmp_path: Path) -> None:

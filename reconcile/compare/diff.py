@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from reconcile.compare.canonical import References, among, canonical, described,
 from reconcile.compare.cells import ENDINGS, KEPT_WHEN_VOID, Cells, Paired, mark_edited_elsewhere
 from reconcile.compare.expressible import remedy_in_books, why_not_in_books
 from reconcile.compare.matching import Matching, match_frames
-from reconcile.compare.obstacles import Obstacles
+from reconcile.compare.obstacles import Obstacles, Percents
 from reconcile.compare.policy import MONEY_FIELDS, Policy, result_fields, written_fields
 from reconcile.compare.remembered import remembered
 from reconcile.compare.rules import (
@@ -53,6 +54,7 @@ def compare(
     references: References,
     policy: Policy | None = None,
     matching: Matching | None = None,
+    percents: Percents = MappingProxyType({}),
 ) -> Comparison:
     """Compare one entity of both sides with what they last agreed on.
 
@@ -64,6 +66,7 @@ def compare(
         references: pairs of the entities compared before; pass them on with :meth:`References.including`.
         policy: who wins where both sides have their own value; ``None`` holds them all.
         matching: who is who, where the caller has matched already.
+        percents: of the tax rates of both sides (:func:`percents_of`), to know what an invoice would come to.
 
     Returns:
         The comparison. Differences of what a push may set carry a decision; a result (tax, total) that differs although
@@ -74,7 +77,7 @@ def compare(
         ReconcileError: the agreement cannot be read.
     """
     sides = {Side.BOOKS: books, Side.BILLING: billing}
-    return _Comparer(entity, sides, agreement, references, policy or Policy(), matching).comparison()
+    return _Comparer(entity, sides, agreement, references, policy or Policy(), matching, percents).comparison()
 
 
 def compare_all(
@@ -82,11 +85,25 @@ def compare_all(
 ) -> dict[Entity, Comparison]:
     """:func:`compare` for all five entities in push order, each knowing the pairs of those before it."""
     references, comparisons = References(), {}
+    percents: Percents = {}
     for entity in Entity:
-        comparison = compare(entity, books[entity], billing[entity], agreements[entity], references, policy)
+        sides = books[entity], billing[entity]
+        comparison = compare(entity, *sides, agreements[entity], references, policy, percents=percents)
         comparisons[entity] = comparison
-        references = references.including(entity, comparison.pairs, books[entity], billing[entity])
+        references = references.including(entity, comparison.pairs, *sides)
+        if entity is Entity.TAX_RATE:
+            percents = percents_of(*sides, references)
     return comparisons
+
+
+def percents_of(books: Snapshot, billing: Snapshot, references: References) -> Percents:
+    """Per side the percent of each tax rate, ten-millionths, by its key; the pairs of rates must be known."""
+    percents = {}
+    for snapshot in (books, billing):
+        known = snapshot.frame[snapshot.frame["percent"].notna()]
+        keys = references.keys(snapshot.side, Entity.TAX_RATE, known["id"])
+        percents[snapshot.side] = dict(zip(keys, known["percent"].astype(int), strict=True))
+    return percents
 
 
 class _Comparer:
@@ -100,10 +117,12 @@ class _Comparer:
         references: References,
         policy: Policy,
         matching: Matching | None,
+        percents: Percents,
     ) -> None:
         self.entity = entity
         self.snapshots = snapshots
         self.policy = policy
+        self.percents = percents
         self.frames = {side: canonical(snapshot, references) for side, snapshot in snapshots.items()}
         books, billing = ((snapshots[side], self.frames[side]) for side in Side)
         self.matching = matching or match_frames(self.entity, books, billing, agreement, references)
@@ -149,7 +168,7 @@ class _Comparer:
         paired = self._paired(rows)
         verdicts = self._verdicts(paired)
         cells = Cells.of(paired, verdicts, self.policy)
-        Obstacles(paired, cells).check()
+        Obstacles(paired, cells, self.percents).check()
         self._compare_results(paired, verdicts, cells)
         self._note_closed(paired)
         changed = np.unique(np.r_[cells.frame["row"].to_numpy(dtype=np.intp), np.flatnonzero(~paired.linked)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,17 @@ from reconcile.model.entities import Entity, Field, Side
 from reconcile.model.rows import rows_from_text
 from reconcile.model.totals import TotalsError, invoice_totals
 
+Percents = Mapping[Side, Mapping[str, int]]
+"""Per side the percent of each tax rate (ten-millionths), by the rate's key."""
+
 
 class Obstacles:
     """What stands in the way of carrying a change, one method per rule, the most particular first."""
 
-    def __init__(self, paired: Paired, cells: Cells) -> None:
+    def __init__(self, paired: Paired, cells: Cells, percents: Percents = MappingProxyType({})) -> None:
         self.paired = paired
         self.cells = cells
+        self.percents = percents
         self.entity = paired.entity
         self.money = MONEY_FIELDS.get(self.entity, frozenset())
 
@@ -202,19 +207,25 @@ class Obstacles:
                 (values["amount"] or 0) + (values["credit"] or 0),
             )
             return "more is applied to invoices than was received" if applied > received else ""
-        try:
-            totals = invoice_totals(
-                ((line["amount"] or 0, bool(line["taxable"])) for line in rows),
-                discount_percent=values["discount_percent"],
-                discount_taxable=values["discount_taxable"],
-                discount_nontaxable=values["discount_nontaxable"],
-            )
-        except TotalsError as error:
-            return f"the invoice {error}"
-        both = [self.paired.frames[side].iloc[row] for side in Side]
-        paid = max(_whole(side["total"]) - _whole(side["balance"]) for side in both)
-        most = totals.total + max(_whole(side["tax"]) for side in both)
-        return "more is paid than the invoice would come to" if paid > most else ""
+        for side in Side:
+            record = self.paired.frames[side].iloc[row]
+            percent = self.percents.get(side, {}).get(values["tax_rate_id"] or "")
+            try:
+                totals = invoice_totals(
+                    ((line["amount"] or 0, bool(line["taxable"])) for line in rows),
+                    tax_percent=percent,
+                    discount_percent=values["discount_percent"],
+                    discount_taxable=values["discount_taxable"],
+                    discount_nontaxable=values["discount_nontaxable"],
+                )
+            except TotalsError as error:
+                return f"the invoice {error}"
+            total = totals.total
+            if percent is None and values["tax_rate_id"] is not None:  # a rate nobody read: count no tax for certain
+                total += min(_whole(self.paired.frames[each].iloc[row]["tax"]) for each in Side)
+            if _whole(record["total"]) - _whole(record["balance"]) > total:
+                return f"more is paid in {side.product} than the invoice would come to"
+        return ""
 
     def _as_it_will_be(self, rows: NDArray[np.intp]) -> Iterator[tuple[int, dict[str, Any]]]:
         """The exact values of these records once what is decided is carried: those of books, under what comes in."""

@@ -215,7 +215,7 @@ def test_figures_from_both_sides_below_what_is_paid_are_a_conflict(invoiced: Tra
         side.change(Entity.INVOICE, record_id, balance=0)
     invoiced.books.change(Entity.INVOICE, "q5", lines=lines(1400, product="q2"))
     invoiced.billing.change(Entity.INVOICE, "r5", discount_taxable=1000)
-    assert "more is paid than the invoice would come to" in held(invoiced, Entity.INVOICE).sentence
+    assert "more is paid in QuickBooks than the invoice would come to" in held(invoiced, Entity.INVOICE).sentence
 
 
 def test_figures_from_both_sides_that_make_an_invoice_merge(invoiced: Trade) -> None:

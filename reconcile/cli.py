@@ -163,12 +163,8 @@ def settings(
         chosen = stored.changed(chosen, name, value)
     if choices:
         stored.save(engine, company, chosen)
-    typer.echo(f"bad_invoice_number = {chosen.bad_invoice_number}")
-    for cap in stored.CAPS:
-        typer.echo(f"{cap} = {getattr(chosen, cap)}")
-    for policy in ("conflict_policy", "matched_policy"):
-        for key, winner in sorted(getattr(chosen, policy).items()) or [("*", "hold")]:
-            typer.echo(f"{policy}.{key} = {winner}")
+    for name, value in stored.shown(chosen):
+        typer.echo(f"{name} = {value}")
 
 
 @app.command()

@@ -13,6 +13,7 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 
 import pandas as pd
@@ -21,7 +22,8 @@ from sqlalchemy import Engine
 from checks import validate
 from reconcile import report
 from reconcile.compare.diff import compare_all
-from reconcile.compare.guards import guards, many_effects, many_endings, wrong_company
+from reconcile.compare.guards import ENDINGS, PRICE_CHANGES, guards, many_deeds, many_effects, stale_plan
+from reconcile.compare.habits import PRICES, RUNS_LOOKED_AT, deeds
 from reconcile.compare.midnight import midnight_risk
 from reconcile.compare.planning import make_plan
 from reconcile.compare.policy import Policy
@@ -139,6 +141,7 @@ class Session:
         self._plan: Plan | None = None
         self._enforced: Plan | None = None
         self._pusher: Pusher | None = None
+        self._read_at = 0.0
         self.gate = Gate(engine, run)
         self.reports: dict[Entity, StepReport] = {}
 
@@ -192,9 +195,7 @@ class Session:
 
     def _recognise(self, side: Side, reader: Readable) -> None:
         identity = reader.identity()
-        known = companies.known_identity(self._engine, self.company.key, side)
-        if known is not None:
-            self.gate.stop_at(wrong_company(side, known.company_id, identity.company_id, identity.name))
+        companies.recognise(self._engine, self.company.key, identity, side)
         if identity.currency != self.company.currency:
             raise GuardError(
                 f"{side.product} keeps {self.company.key!r} in {identity.currency}, reconcile.toml says "
@@ -231,6 +232,7 @@ class Session:
             SideError: a side could not be read completely; nothing incomplete is ever compared.
             GuardError: what was read has the shape of a disaster (an emptied or shrunken side).
         """
+        self._read_at = monotonic()
         since = self._since() if self.run.mode is Mode.DELTA else None
         if since is None:
             pulled = {side: pull_census(reader, _Bar(side)) for side, reader in self._readers.items()}
@@ -239,7 +241,8 @@ class Session:
             pulled = pull_delta(self._readers, since, self._linked(), waiting)
         self._agreements = {entity: self._links.agreement(entity) for entity in Entity}
         self._frames = _side_frames(pulled)
-        self.gate.stop_at(guards(self.books, self.billing, self._agreements))
+        shrunk = self.settings.shrunk_by_percent
+        self.gate.stop_at(guards(self.books, self.billing, self._agreements, shrunk_by_percent=shrunk))
         self._frames = _side_frames(confirm_absences(self._readers, pulled, self._linked()))
         self._save_frames()
         counts = {side: {e: len(s) for e, s in frames.items()} for side, frames in self._frames.items()}
@@ -346,11 +349,20 @@ class Session:
             if self._enforced is None:
                 chosen = self.settings
                 caused = many_effects(plan, chosen.most_mails, chosen.most_charges)
-                self.gate.stop_at([*many_endings(plan, chosen.most_endings), *caused])
+                usual = runs.deeds(self._engine, self.company.key, RUNS_LOOKED_AT)
+                many = many_deeds(plan, usual, chosen.most_endings, chosen.most_price_changes)
+                self.gate.stop_at([*many, *caused])
             self.gate.spend()
+            self._remember_deeds(plan)
         for sentence in self.gate.sentences:
             report.note(sentence)
         return plan
+
+    def _remember_deeds(self, plan: Plan) -> None:
+        """What this run ends and reprices is usual from now on, but for what a person had to let pass."""
+        unusual = {guard.record or PRICES for guard, _ in self.gate.passed if guard.name in (ENDINGS, PRICE_CHANGES)}
+        usual = {kind: number for kind, number in deeds(plan).items() if kind not in unusual}
+        runs.record_counts(self._engine, self.run.id, {runs.DEEDS: usual})
 
     def _save_findings(self) -> None:
         findings = self._findings or ()
@@ -416,6 +428,7 @@ class Session:
         if self._pusher is None:
             if self._plan is None or self._writers is None:
                 raise StoppedBeforeWritingError("There is no plan to carry out.")
+            self.gate.stop_at(stale_plan(monotonic() - self._read_at))
             versions = {
                 (side, entity): dict(zip(snapshot.frame["id"], snapshot.frame["version"], strict=True))
                 for side, frames in self._frames.items()

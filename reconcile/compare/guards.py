@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 from reconcile.compare.canonical import among
+from reconcile.compare.habits import PRICES, deeds, limit
 from reconcile.model.changes import Agreement
-from reconcile.model.entities import Entity, Side
+from reconcile.model.entities import Entity
 from reconcile.model.guards import Guard
-from reconcile.model.plan import Action, EffectKind, Plan
+from reconcile.model.plan import EffectKind, Plan
 from reconcile.model.snapshot import Scope, Snapshot, Snapshots
 
 EMPTIED = "emptied-side"
 SHRUNK = "shrunken-side"
 ENDINGS = "many-endings"
-IDENTITY = "wrong-company"
+PRICE_CHANGES = "many-price-changes"
 EFFECTS = "many-outside-effects"
+STALE = "stale-plan"
+STALE_AFTER = timedelta(hours=3)
+"""Longer than the pull of a large company takes, shorter than a working day between its plan and its push."""
 SHRUNK_BY_PERCENT = 30
 """A side that lost this share of its linked records since the last agreement is not believed (fault 55)."""
 FEW = 5
@@ -82,36 +87,45 @@ def shrunken_side(snapshot: Snapshot, agreement: Agreement, by_percent: int = SH
     ]
 
 
-def many_endings(plan: Plan, most: int) -> list[Guard]:
-    """A plan with more voids, deletions and deactivations than the company's usual; ``most`` are let pass per step."""
-    endings = Counter(
-        operation.step
-        for operation in plan.operations
-        if operation.action in {Action.VOID, Action.DELETE, Action.DEACTIVATE}
-    )
-    return [
-        Guard(
-            ENDINGS,
-            f"The plan ends {number:,} {entity.plural} (void, delete or deactivate); usual are at most {most:,}.",
-            "Look at them in the plan.",
-            record=entity.value,
-            measure=number,
-        )
-        for entity, number in endings.items()
-        if number > most
-    ]
+def many_deeds(
+    plan: Plan, history: Sequence[Mapping[str, int]], endings: int | None = None, prices: int | None = None
+) -> list[Guard]:
+    """A plan that ends more records, or changes more prices, than this company's history makes likely.
+
+    Args:
+        plan: what would be done.
+        history: :func:`~reconcile.compare.habits.deeds` of the company's earlier runs.
+        endings: the company's own limit per kind of record; ``None`` to go by the history.
+        prices: the same for prices of products.
+    """
+    found = []
+    for kind, number in deeds(plan).items():
+        allowed = limit(kind, history, prices if kind == PRICES else endings)
+        if number <= allowed.most:
+            continue
+        if kind == PRICES:
+            name, what = PRICE_CHANGES, f"changes the prices of {number:,} products"
+        else:
+            name, what = ENDINGS, f"ends {number:,} {Entity(kind).plural} (void, delete or deactivate)"
+        sentence = f"The plan {what}; {allowed.why}."
+        record = "" if kind == PRICES else kind
+        found.append(Guard(name, sentence, "Look at them in the plan.", record=record, measure=number))
+    return found
 
 
-def wrong_company(side: Side, expected_id: str, found_id: str, found_name: str) -> list[Guard]:
-    """Another company behind the same connection than the one the links were made with."""
-    if expected_id == found_id:
+def stale_plan(seconds: float) -> list[Guard]:
+    """A plan whose sides were read so long ago that it no longer knows what people have entered since.
+
+    What changed is refused write by write, by its version; what is new has none, and would be entered twice.
+    """
+    if seconds < STALE_AFTER.total_seconds():
         return []
     return [
         Guard(
-            IDENTITY,
-            f"The connection to {side.product} leads to {found_name} ({found_id}), but the links were made with "
-            f"{expected_id}.",
-            f"Connect {side.product} to the right company again; nothing was written.",
+            STALE,
+            f"Both sides were read {seconds / 3600:.0f} hours ago, so the plan does not know what people entered "
+            "since. Nothing was written.",
+            "Read both sides again: run the cells from `run.pull()` on, or start a new run.",
         )
     ]
 

@@ -33,8 +33,14 @@ class GuardKind:
 GUARDS: dict[str, GuardKind] = {
     "emptied-side": GuardKind("a side gives no records at all where many are linked"),
     "shrunken-side": GuardKind("a side lacks more of its linked records than can be believed"),
-    "many-endings": GuardKind("a plan voids, deletes or deactivates more than usual"),
+    "many-endings": GuardKind("a plan voids, deletes or deactivates more than this company's history makes likely"),
+    "many-price-changes": GuardKind("a plan changes more prices than this company's history makes likely"),
     "many-outside-effects": GuardKind("a plan causes more mails or charges than one run may"),
+    "stale-plan": GuardKind(
+        "a plan whose sides were read too long ago",
+        permit=False,
+        instead="Read both sides again: start a new run.",
+    ),
     "wrong-company": GuardKind(
         "another company answers behind a connection than the one the links were made with",
         permit=False,

@@ -73,18 +73,23 @@ def register(engine: Engine, company: str, identity: Identity, side: Side) -> No
                 )
             )
             return
-        if (known.company_id, known.currency) != (identity.company_id, identity.currency):
-            raise GuardError(
-                f"The {side.product} connection of {company!r} leads to another company: it was {known.name!r} "
-                f"(id {known.company_id}, {known.currency}), now it is {identity.name!r} (id {identity.company_id}, "
-                f"{identity.currency}). Nothing was written. Reconnect {company!r} to the right company, or give the "
-                "other one a company key of its own."
-            )
+        _refuse_another(company, side, known, identity)
         connection.execute(
             update(IdentityRow)
             .where(IdentityRow.company == company, IdentityRow.side == side.value)
             .values(name=identity.name)
         )
+
+
+def recognise(engine: Engine, company: str, identity: Identity, side: Side) -> None:
+    """Insist that whoever answers for a side is the company the links were made with; somebody new is not kept yet.
+
+    Raises:
+        GuardError: it is another one.
+    """
+    known = known_identity(engine, company, side)
+    if known is not None:
+        _refuse_another(company, side, known, identity)
 
 
 def known_identity(engine: Engine, company: str, side: Side) -> KnownIdentity | None:
@@ -137,3 +142,15 @@ def _known(connection: Connection, company: str, side: Side) -> KnownIdentity | 
         )
     ).one_or_none()
     return None if row is None else KnownIdentity(*row)
+
+
+def _refuse_another(company: str, side: Side, known: KnownIdentity, identity: Identity) -> None:
+    if (known.company_id, known.currency) == (identity.company_id, identity.currency):
+        return
+    again = f"`reconcile connect {company}`" if side is Side.BOOKS else "correct the address in reconcile.toml"
+    raise GuardError(
+        f"The {side.product} connection of {company!r} leads to another company: it was {known.name!r} "
+        f"(id {known.company_id}, {known.currency}), now it is {identity.name!r} (id {identity.company_id}, "
+        f"{identity.currency}). Nothing was written, and nobody can let this pass. Connect the right company again: "
+        f"{again}."
+    )

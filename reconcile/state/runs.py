@@ -18,6 +18,9 @@ from reconcile.state.database import reading, upserting, writing
 from reconcile.state.schema import RunRow, RunStepRow
 from reconcile.state.texts import json_text, loose_json_text
 
+DEEDS = "deeds"
+"""Key among a run's counts under which stands how much it ended and repriced."""
+
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # nothing that is misread
 
 
@@ -81,6 +84,19 @@ def find(engine: Engine, company: str | None = None, limit: int = 50) -> list[Ru
         query = query.where(RunRow.company == company)
     with reading(engine) as connection:
         return _runs(connection, connection.execute(query).mappings())
+
+
+def deeds(engine: Engine, company: str, limit: int) -> list[Mapping[str, int]]:
+    """What the company's latest runs that wrote ended and repriced, newest first (``compare.habits.deeds``)."""
+    query = (
+        select(RunRow.counts)
+        .where(RunRow.company == company, RunRow.apply)
+        .order_by(RunRow.started_at.desc(), RunRow.id.desc())
+        .limit(limit)
+    )
+    with reading(engine) as connection:
+        counts = [json.loads(text) for text in connection.execute(query).scalars()]
+    return [kept[DEEDS] for kept in counts if DEEDS in kept]
 
 
 def in_folder(engine: Engine, folder: str) -> Run | None:

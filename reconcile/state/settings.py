@@ -19,8 +19,13 @@ from reconcile.state.schema import SettingRow
 from reconcile.state.texts import json_text
 
 BAD_NUMBER_CHOICES = ("stop", "hold")
+_WHOLE = 100
 WINNERS = ("hold", "books", "billing")
-CAPS = ("most_endings", "most_mails", "most_charges")
+USUAL = "usual"
+"""What a person types, and reads, for a limit that goes by the company's own history."""
+LIMITS = ("most_endings", "most_price_changes")
+CAPS = ("shrunk_by_percent", "most_mails", "most_mailed", "most_charges", "most_charged")
+NUMBERS = (*LIMITS, *CAPS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +38,14 @@ class CompanySettings:
         conflict_policy: who wins a field changed on both sides: ``{"customer.phone": "billing"}``; keys are
             ``entity.field``, ``entity.*`` or ``*``, values ``hold``, ``books`` or ``billing``. Not named is held.
         matched_policy: the same for fields that differ on records matched for the first time.
-        most_endings: voids and deactivations that one run may carry out per step before it stops and asks.
-        most_mails: mails that one run may cause before it stops and asks.
-        most_charges: automatic charges that one run may cause before it stops and asks.
+        most_endings: voids, deletions and deactivations that one run may carry out per kind of record before it stops
+            and asks; ``None`` goes by what is usual for the company.
+        most_price_changes: the same for prices of products.
+        shrunk_by_percent: a side that lacks this share of its linked records is not believed.
+        most_mails: mails that one run may cause; what would cause more waits.
+        most_mailed: the sum of the invoices mailed by one run, in whole units of the company's currency.
+        most_charges: automatic charges that one run may cause; what would cause more waits.
+        most_charged: their sum, in whole units of the company's currency.
 
     Raises:
         ConfigurationError: a value that is none of these; says which and what there is.
@@ -44,9 +54,13 @@ class CompanySettings:
     bad_invoice_number: str = "stop"
     conflict_policy: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     matched_policy: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    most_endings: int = 50
+    most_endings: int | None = None
+    most_price_changes: int | None = None
+    shrunk_by_percent: int = 30
     most_mails: int = 100
+    most_mailed: int = 100_000
     most_charges: int = 100
+    most_charged: int = 100_000
 
     def __post_init__(self) -> None:
         """Refuse what nobody can have meant."""
@@ -56,17 +70,26 @@ class CompanySettings:
             )
         for name in ("conflict_policy", "matched_policy"):
             _check_policy(name, getattr(self, name))
-        for name in CAPS:
+        for name in NUMBERS:
             most = getattr(self, name)
+            if most is None and name in LIMITS:
+                continue
             if not isinstance(most, int) or isinstance(most, bool) or most < 0:
-                raise ConfigurationError(f"The setting {name} is {_quoted(most)}; choose a whole number, 0 or more.")
+                or_usual = f", or {USUAL} for what is usual in the company" if name in LIMITS else ""
+                raise ConfigurationError(
+                    f"The setting {name} is {_quoted(most)}; choose a whole number, 0 or more{or_usual}."
+                )
+        if not 1 <= self.shrunk_by_percent <= _WHOLE:
+            raise ConfigurationError(
+                f"The setting shrunk_by_percent is {self.shrunk_by_percent}; choose a percentage from 1 to {_WHOLE}."
+            )
 
 
 def changed(settings: CompanySettings, name: str, value: str) -> CompanySettings:
     """The same settings with one choice made anew, as typed by a person.
 
-    ``name`` is ``bad_invoice_number``, one of :data:`CAPS`, or a field of a policy: ``conflict_policy.invoice.memo``,
-    ``matched_policy.customer.phone``, ``conflict_policy.*``.
+    ``name`` is ``bad_invoice_number``, one of :data:`NUMBERS`, or a field of a policy:
+    ``conflict_policy.invoice.memo``, ``matched_policy.customer.phone``, ``conflict_policy.*``.
 
     Raises:
         ConfigurationError: there is no such setting, or it cannot have that value.
@@ -78,14 +101,24 @@ def changed(settings: CompanySettings, name: str, value: str) -> CompanySettings
         return replace(settings, matched_policy={**settings.matched_policy, key: value})
     if name == "bad_invoice_number":
         return replace(settings, bad_invoice_number=value)
-    if name in CAPS:
-        caps = {cap: getattr(settings, cap) for cap in CAPS}
-        caps[name] = int(value) if value.isascii() and value.isdigit() else value
-        return replace(settings, **caps)
+    if name in NUMBERS:
+        numbers: dict[str, Any] = {number: getattr(settings, number) for number in NUMBERS}
+        numbers[name] = int(value) if value.isascii() and value.isdigit() else None if value == USUAL else value
+        return replace(settings, **numbers)
     raise ConfigurationError(
-        f"There is no setting {_quoted(name)}. There are bad_invoice_number, {', '.join(CAPS)}, "
+        f"There is no setting {_quoted(name)}. There are bad_invoice_number, {', '.join(NUMBERS)}, "
         "conflict_policy.FIELD and matched_policy.FIELD, where FIELD is like customer.phone, invoice.* or *."
     )
+
+
+def shown(settings: CompanySettings) -> list[tuple[str, str]]:
+    """Every choice as a person types it: name and value."""
+    listed = [("bad_invoice_number", settings.bad_invoice_number)]
+    listed += [(name, USUAL if (value := getattr(settings, name)) is None else str(value)) for name in NUMBERS]
+    for policy in ("conflict_policy", "matched_policy"):
+        winners = sorted(getattr(settings, policy).items()) or [("*", "hold")]
+        listed += [(f"{policy}.{key}", winner) for key, winner in winners]
+    return listed
 
 
 def load(engine: Engine, company: str) -> CompanySettings:

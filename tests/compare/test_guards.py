@@ -5,18 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reconcile.compare.guards import (
     EMPTIED,
-    ENDINGS,
     SHRUNK,
     guards,
+    many_deeds,
     many_effects,
-    many_endings,
-    wrong_company,
+    stale_plan,
 )
-from reconcile.model.entities import Entity, Side
+from reconcile.compare.habits import FLOOR, PRICES, limit
+from reconcile.model.entities import Entity
 from reconcile.model.guards import Guard
+from reconcile.model.plan import Plan
 from reconcile.model.snapshot import Scope
 
 if TYPE_CHECKING:
@@ -87,19 +90,59 @@ def test_one_of_three_is_no_disaster(trade: Trade) -> None:
     assert found(trade) == []
 
 
-def test_more_endings_than_usual_stop(crowd: Trade) -> None:
-    for n in range(3):
-        crowd.books.change(Entity.CUSTOMER, f"q{n}", active=False)
-    plan = crowd.plan().plan
-    (guard,) = many_endings(plan, 2)
-    assert (guard.name, "ends 3 customers" in guard.sentence) == (ENDINGS, True)
-    assert many_endings(plan, 3) == []
+def test_more_endings_than_the_company_ever_had_stop_and_a_young_one_may_tidy_up(make_trade: type[Trade]) -> None:
+    def ends(number: int) -> Plan:
+        trade = make_trade()
+        for n in range(number):
+            trade.both_have("customer", f"q{n}", f"r{n}", f"Customer {n}")
+            trade.books.change(Entity.CUSTOMER, f"q{n}", active=False)
+        return trade.plan().plan
+
+    assert many_deeds(ends(FLOOR), []) == []
+    (guard,) = many_deeds(ends(FLOOR + 1), [])
+    assert (guard.name, guard.record, guard.measure) == ("many-endings", "customer", 21)
+    assert guard.sentence == (
+        "The plan ends 21 customers (void, delete or deactivate); this company has no earlier runs to compare with, "
+        "so at most 20 pass."
+    )
+    assert many_deeds(ends(24), [{"customer": 3}, {"customer": 12}, {}]) == []
+    (guard,) = many_deeds(ends(25), [{"customer": 3}, {"customer": 12}, {}])
+    assert "the last 3 runs did at most 12, so at most 24 pass" in guard.sentence
+    assert many_deeds(ends(21), [{"invoice": 900}]) != []
+    (guard,) = many_deeds(ends(1), [{"customer": 900}], endings=0)
+    assert "the company's setting lets at most 0 pass" in guard.sentence
 
 
-def test_another_company_behind_the_connection_stops() -> None:
-    (guard,) = wrong_company(Side.BOOKS, "123", "0123", "Other & Co.")
-    assert "leads to Other & Co. (0123)" in guard.sentence
-    assert wrong_company(Side.BOOKS, "123", "123", "Renamed & Co.") == []
+def test_prices_that_change_all_at_once_stop(make_trade: type[Trade]) -> None:
+    def reprices(number: int) -> Plan:
+        trade = make_trade()
+        for n in range(number):
+            trade.both_have("product", f"q{n}", f"r{n}", f"Product {n}", unit_price=10_0000000)
+            trade.books.change(Entity.PRODUCT, f"q{n}", unit_price=1_0000000)
+            trade.books.product(f"q9{n}", f"New {n}")
+        return trade.plan().plan
+
+    assert many_deeds(reprices(FLOOR), []) == []
+    (guard,) = many_deeds(reprices(FLOOR + 1), [])
+    assert (guard.name, guard.measure) == ("many-price-changes", 21)
+    assert "changes the prices of 21 products" in guard.sentence
+    assert many_deeds(reprices(30), [{PRICES: 15}]) == []
+    assert many_deeds(reprices(3), [], prices=2) != []
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(["customer", "invoice", PRICES]), st.integers(0, 10_000))))
+def test_what_a_company_has_done_before_it_may_do_again(history: list[dict[str, int]]) -> None:
+    for run in history:
+        for kind, number in run.items():
+            assert limit(kind, history).most >= number
+            assert limit(kind, history).most >= limit(kind, history[1:]).most >= FLOOR
+
+
+def test_a_plan_of_this_morning_is_not_carried_out_in_the_evening() -> None:
+    assert stale_plan(2 * 3600) == []
+    (guard,) = stale_plan(9.4 * 3600)
+    assert "read 9 hours ago" in guard.sentence
+    assert "permit" not in guard.message("craigs")
 
 
 def test_more_charges_than_a_run_may_cause_stop(crowd: Trade) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from reconcile.errors import GuardError
 from reconcile.model.entities import Side
 from reconcile.sides.side import CompanyIdentity
-from reconcile.state.companies import KnownIdentity, known_identity, register
+from reconcile.state.companies import KnownIdentity, known_identity, recognise, register
 
 CRAIGS = CompanyIdentity("9130347", "Craig's Design and Landscaping Services", "USD")
 
@@ -31,4 +31,8 @@ def test_another_company_behind_the_same_connection_is_recognised(engine: Engine
     register(engine, "craigs", CRAIGS, Side.BOOKS)
     with pytest.raises(GuardError, match="leads to another company"):
         register(engine, "craigs", other, Side.BOOKS)
+    with pytest.raises(GuardError, match=r"Connect the right company again: `reconcile connect craigs`\."):
+        recognise(engine, "craigs", other, Side.BOOKS)
+    recognise(engine, "craigs", other, Side.BILLING)
+    assert known_identity(engine, "craigs", Side.BILLING) is None
     assert known_identity(engine, "craigs", Side.BOOKS) == KnownIdentity("9130347", CRAIGS.name, "USD")

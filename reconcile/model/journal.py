@@ -48,6 +48,7 @@ class Entry:
         version_after, trace, code, reason: from the answer.
         evidence: how an unknown was resolved, in words; empty otherwise.
         intended_at, answered_at: UTC.
+        sent_at: when it was last marked as about to leave, UTC, by the clock of the database.
     """
 
     id: int
@@ -72,6 +73,7 @@ class Entry:
     evidence: str
     intended_at: datetime
     answered_at: datetime | None
+    sent_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,16 @@ class References:
         self._books_of[entity][billing_id] = books_id
         self._billing_of[entity][books_id] = billing_id
 
+    def counterpart(self, side: Side, entity: Entity, record_id: str) -> str | None:
+        """The id on the other side of the record with this id on ``side``; ``None`` when it is not linked."""
+        self._load(entity)
+        known = self._billing_of if side is Side.BOOKS else self._books_of
+        return known[entity].get(record_id)
+
+    def linked(self, side: Side, entity: Entity, record_id: str) -> bool:
+        """Whether this record has a counterpart already."""
+        return self.counterpart(side, entity, record_id) is not None
+
     def id_on(self, side: Side, entity: Entity, key: str) -> str:
         """The id on ``side`` of the record that ``key`` names.
 

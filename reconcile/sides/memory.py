@@ -1,7 +1,7 @@
 """A real side that lives in memory: passes the same tests as the two systems and serves tests of everything above.
 
 It computes totals and balances by ReliaBills' arithmetic (:mod:`reconcile.model.totals`), counts a version per record,
-remembers request ids for ever, and refuses stale versions.
+remembers request ids for ever (or, when told so, is as forgetful as another side) and refuses stale versions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,19 @@ from reconcile.model.entities import ROW_FIELDS, ROWS_COLUMN, Entity, Side
 from reconcile.model.plan import Action
 from reconcile.model.snapshot import Scope, Snapshot, conform, record_dtypes, row_dtypes
 from reconcile.model.totals import TotalsError, invoice_standing, invoice_totals, unapplied
-from reconcile.sides.side import CompanyIdentity, Outcome, Progress, Status, Write, no_progress
+from reconcile.sides.side import (
+    CompanyIdentity,
+    Outcome,
+    Progress,
+    RequestMemory,
+    Status,
+    Write,
+    mark_of,
+    no_progress,
+)
+
+REMEMBERS = RequestMemory(asks=True)
+"""A side that knows every request it has carried out."""
 
 
 @dataclass
@@ -30,12 +42,21 @@ class _Record:
 
 
 class MemorySide:
-    """A side in memory, readable and writable (:class:`reconcile.sides.side.Writable`)."""
+    """A side in memory, readable and writable (:class:`reconcile.sides.side.Writable`).
+
+    Args:
+        side: which one it is.
+        currency: of all its amounts.
+        memory: what it says of the requests it was sent. One that cannot be asked marks the invoices and payments it
+            is made to create.
+    """
 
     batch_size = 30
 
-    def __init__(self, side: Side, currency: str = "USD") -> None:
+    def __init__(self, side: Side, currency: str = "USD", memory: RequestMemory = REMEMBERS) -> None:
         self._side = side
+        self.memory = memory
+        self._marks: dict[Entity, dict[str, str]] = {entity: {} for entity in Entity}
         self._currency = currency
         self._records: dict[Entity, dict[str, _Record]] = {entity: {} for entity in Entity}
         self._gone: dict[Entity, set[str]] = {entity: set() for entity in Entity}
@@ -115,6 +136,27 @@ class MemorySide:
             if all(record.fields.get(key) == fields.get(key) for key in keys)
         ]
 
+    def recall(self, request_id: str) -> Outcome | None:
+        """The first answer to this request."""
+        return self._answers.get(request_id)
+
+    def bears_marks(self, entity: Entity) -> bool:
+        """Invoices and payments do, unless requests are remembered anyway."""
+        return not self.memory.asks and entity in {Entity.INVOICE, Entity.PAYMENT}
+
+    def marks(self, entity: Entity, *, since: datetime | None = None, ids: Sequence[str] = ()) -> Mapping[str, str]:
+        """Our marks by record id."""
+        return {
+            record_id: mark
+            for record_id, mark in self._marks[entity].items()
+            if since is not None or record_id in ids
+            if record_id in self._records[entity]
+        }
+
+    def unmark(self, entity: Entity, record_id: str) -> None:
+        """A person wipes our mark out."""
+        del self._marks[entity][record_id]
+
     def _write(self, write: Write) -> Outcome:
         if write.request_id in self._answers:
             return self._answers[write.request_id]
@@ -132,6 +174,8 @@ class MemorySide:
             self._undo(write, record_id, before)
             return Outcome(write.request_id, Status.FAILED, code="totals", reason=f"this {write.entity} {error}")
         self.writes += 1
+        if write.action is Action.CREATE and self.bears_marks(write.entity):
+            self._marks[write.entity][record_id] = mark_of(write.request_id)
         version = str(self._records[write.entity][record_id].version)
         outcome = Outcome(write.request_id, Status.DONE, record_id, version, fields=values)
         self._answers[write.request_id] = outcome

@@ -5,9 +5,10 @@ A dry run is given only :class:`Readable` objects; they have no write methods at
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -122,6 +123,28 @@ class Outcome:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class RequestMemory:
+    """How a side can tell what came of a request whose answer was lost.
+
+    Attributes:
+        asks: it can be asked by request id, and what it says is definite both ways (:meth:`Writable.recall`).
+        repeats: for how long after a request left, the same request is answered by its first answer and writes nothing
+            twice. Within it a repetition is a question; after it, a second write.
+        lags: for how long after a request left, a search may not show yet what it made. Before that, finding nothing
+            proves nothing (a search may lag behind, and the request itself may still be under way).
+    """
+
+    asks: bool
+    repeats: timedelta = timedelta()
+    lags: timedelta = timedelta()
+
+
+def mark_of(request_id: str) -> str:
+    """Our own key on a record made by this request, where the side has room for one: 16 hexadecimal digits."""
+    return hashlib.sha256(request_id.encode()).hexdigest()[:16]
+
+
 class Writable(Readable, Protocol):
     """A side that can also be written."""
 
@@ -135,8 +158,32 @@ class Writable(Readable, Protocol):
     def find(self, entity: Entity, fields: Mapping[str, Any]) -> Sequence[str]:
         """Ids of records that a lost create with these fields may have made (by number, name, or customer+amount+date).
 
-        Used when settling an unknown: an empty answer is the proof of absence.
+        Used when settling an unknown: once nothing can be under way or hidden any more (:attr:`memory`), an empty
+        answer is the proof of absence.
         """
+        ...
+
+    def marks(self, entity: Entity, *, since: datetime | None = None, ids: Sequence[str] = ()) -> Mapping[str, str]:
+        """Our marks (:func:`mark_of`) by id: of the records made since a moment (UTC), and of those with these ids.
+
+        Records without one are left out; so is every record of a kind that bears none (:meth:`bears_marks`).
+        """
+        ...
+
+    def bears_marks(self, entity: Entity) -> bool:
+        """Whether a record of this kind that is made here carries our mark from its first version on."""
+        ...
+
+    def recall(self, request_id: str) -> Outcome | None:
+        """The first answer to this request; ``None`` when it was never carried out and can no longer be by itself.
+
+        Only where :attr:`memory` says that the side can be asked.
+        """
+        ...
+
+    @property
+    def memory(self) -> RequestMemory:
+        """What this side remembers of requests."""
         ...
 
     @property

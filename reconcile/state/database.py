@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -14,7 +15,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, literal_column, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DatabaseError
@@ -107,6 +108,15 @@ def writing(engine: Engine) -> Iterator[Connection]:
         connection = connection.execution_options(**{_WRITES: True})  # noqa: PLW2901  (the same connection, marked)
         with connection.begin():
             yield connection
+
+
+def clock(connection: Connection) -> datetime:
+    """Now, by the database's clock (UTC), which all hosts share; not the start of the transaction."""
+    if connection.dialect.name == "postgresql":
+        moment: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+        return moment.astimezone(UTC)
+    text: str = connection.execute(select(literal_column("strftime('%Y-%m-%dT%H:%M:%f', 'now')"))).scalar_one()
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def upserting(connection: Connection, table: type[Table]) -> postgresql.Insert | sqlite.Insert:

@@ -19,7 +19,7 @@ from reconcile.model.journal import AgreementUpdate, Answer, Entry, EntryStatus
 from reconcile.model.plan import Action, Operation
 from reconcile.state.agreements import agree, end_link
 from reconcile.state.audit import append_outcomes
-from reconcile.state.database import chunks, reading, writing
+from reconcile.state.database import chunks, clock, reading, writing
 from reconcile.state.lease import Lease
 from reconcile.state.schema import JournalRow, RunRow
 from reconcile.state.texts import json_text
@@ -154,8 +154,8 @@ class Journal:
             StepFailedError: an entry is answered already, or is not of this company.
         """
         ids = [entry.id for entry in entries]
-        now = datetime.now(UTC)
         with self._writing() as connection:
+            now = clock(connection)
             marked = 0
             for some in chunks(ids):
                 result = connection.execute(
@@ -227,6 +227,11 @@ class Journal:
         """
         with self._writing() as connection:
             end_link(connection, self._company, self._run_id, entity, books_id, billing_id, because=because)
+
+    def now(self) -> datetime:
+        """Now, by the clock of the database: the one that ``sent_at`` was taken from."""
+        with reading(self._engine) as connection:
+            return clock(connection)
 
     def open_entries(self) -> list[Entry]:
         """All entries of the company that must be settled, of whatever run, oldest first."""
@@ -492,6 +497,7 @@ def _entry(row: Mapping[Any, Any]) -> Entry:
         evidence=row["evidence"],
         intended_at=row["intended_at"],
         answered_at=row["answered_at"],
+        sent_at=row["sent_at"],
     )
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import Connection, CursorResult, Engine, func, literal_column, select, update
+from sqlalchemy import Connection, CursorResult, Engine, select, update
 
 from reconcile.errors import LeaseError
 from reconcile.state.companies import remember_company
-from reconcile.state.database import upserting, writing
+from reconcile.state.database import clock, upserting, writing
 from reconcile.state.schema import LeaseRow
 
 
@@ -56,7 +56,7 @@ class Lease:
         result = connection.execute(
             update(LeaseRow)
             .where(LeaseRow.company == self.company, LeaseRow.fence == self.fence, LeaseRow.holder == self.holder)
-            .values(expires_at=_clock(connection) + self.ttl)
+            .values(expires_at=clock(connection) + self.ttl)
         )
         if cast("CursorResult[Any]", result).rowcount != 1:
             current = _current(connection, self.company)
@@ -71,7 +71,7 @@ class Lease:
             connection.execute(
                 update(LeaseRow)
                 .where(LeaseRow.company == self.company, LeaseRow.fence == self.fence)
-                .values(holder="", expires_at=_clock(connection))
+                .values(holder="", expires_at=clock(connection))
             )
 
 
@@ -87,7 +87,7 @@ def acquire(engine: Engine, company: str, holder: str, run_id: str, ttl: timedel
     with writing(engine) as connection:
         remember_company(connection, company)
         current = _current(connection, company)
-        now = _clock(connection)
+        now = clock(connection)
         if current.holder and current.expires_at > now:
             raise LeaseError(
                 f"{company!r} is busy: {_story(current)}. Wait until it has ended; if its process is dead, the company "
@@ -106,7 +106,7 @@ def release_run(engine: Engine, run_id: str) -> None:
     """Let go of whatever is still held for a run whose process has ended; does nothing when nothing is."""
     with writing(engine) as connection:
         connection.execute(
-            update(LeaseRow).where(LeaseRow.run_id == run_id).values(holder="", expires_at=_clock(connection))
+            update(LeaseRow).where(LeaseRow.run_id == run_id).values(holder="", expires_at=clock(connection))
         )
 
 
@@ -121,7 +121,7 @@ class _Holding:
 
 def _current(connection: Connection, company: str) -> _Holding:
     """The company's lease row, locked until the transaction ends; made, held by nobody, when there is none."""
-    now = _clock(connection)
+    now = clock(connection)
     nobody = {"holder": "", "run_id": "", "fence": 0, "acquired_at": now, "expires_at": now}
     connection.execute(upserting(connection, LeaseRow).values(company=company, **nobody).on_conflict_do_nothing())
     row = connection.execute(
@@ -130,15 +130,6 @@ def _current(connection: Connection, company: str) -> _Holding:
         .with_for_update()
     ).one()
     return _Holding(*row)
-
-
-def _clock(connection: Connection) -> datetime:
-    """Now, by the database's clock (UTC); read after the lock was waited for, not at the transaction's start."""
-    if connection.dialect.name == "postgresql":
-        moment: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
-        return moment.astimezone(UTC)
-    text: str = connection.execute(select(literal_column("strftime('%Y-%m-%dT%H:%M:%f', 'now')"))).scalar_one()
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def _story(current: _Holding) -> str:

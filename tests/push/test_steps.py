@@ -17,7 +17,7 @@ from reconcile.model.plan import Action, Operation, Plan
 from reconcile.model.runs import Mode, Run, StepStatus
 from reconcile.model.runs import Outcome as RunOutcome
 from reconcile.push.references import References, UnknownReferenceError
-from reconcile.push.settle import settle, unresolved_findings
+from reconcile.push.settle import settle
 from reconcile.push.steps import Pusher, insist
 from reconcile.sides.memory import MemorySide
 from reconcile.sides.side import Outcome, Status, Write
@@ -260,17 +260,6 @@ def test_a_lost_reply_without_effect_is_proven_absent_and_sent_again_under_the_s
     assert report.result.status is StepStatus.SYNCED
     assert len(books.census(Entity.CUSTOMER)) == 1
     assert len(set(books.asked)) == 1
-
-
-def test_two_records_that_could_be_the_lost_one_are_left_to_a_person(engine: Engine) -> None:
-    books = LosesReplies(Side.BOOKS, losses=1, takes_effect=True)
-    books.add(Entity.CUSTOMER, display_name="Amy", active=True)
-    plan = Plan(COMPANY, {}, (create(Entity.CUSTOMER, "billing:1", "Amy", display_name="Amy", active=True),))
-    pusher(engine, plan, books).push(Entity.CUSTOMER)
-    sides = {Side.BOOKS: books, Side.BILLING: MemorySide(Side.BILLING)}
-    settled = settle(writing(engine, "run-2"), sides, References(Links(engine, COMPANY)))
-    assert [item.status for item in settled] == [EntryStatus.UNKNOWN]
-    assert [(item.severity, item.record_id) for item in unresolved_findings(settled)] == [(Severity.HOLD, "1")]
 
 
 def test_a_holder_that_was_overtaken_writes_nothing_more(engine: Engine) -> None:

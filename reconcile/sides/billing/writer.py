@@ -6,9 +6,10 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from reconcile.model.entities import Entity
@@ -27,7 +28,7 @@ from reconcile.sides.billing.records import (
 )
 from reconcile.sides.billing.storing import RefusalError, StaleError, moment
 from reconcile.sides.billing.tables import SETTINGS, SYNC_REQUESTS
-from reconcile.sides.side import Outcome, Status, Write
+from reconcile.sides.side import Outcome, RequestMemory, Status, Write
 
 BATCH_SIZE = 50
 
@@ -84,10 +85,37 @@ class BillingWriter(BillingReader):
         with transaction(self._engine, self._url) as connection:
             return [str(key) for key in connection.scalars(select(table.c.id).where(*conditions).order_by(table.c.id))]
 
+    @property
+    def memory(self) -> RequestMemory:
+        """Every request is remembered in the transaction that carries it out, for ever."""
+        return RequestMemory(asks=True)
+
+    def recall(self, request_id: str) -> Outcome | None:
+        """The first answer to this request; waits until a transaction that is still carrying it out has ended.
+
+        Raises:
+            ConfigurationError, SideError: the database cannot be asked.
+        """
+        with transaction(self._write_engine, self._url) as connection:
+            _alone_with(connection, request_id)
+            known = connection.execute(
+                select(SYNC_REQUESTS.c.answer).where(SYNC_REQUESTS.c.request_id == request_id)
+            ).first()
+        return None if known is None else _first_answer(known.answer)
+
+    def bears_marks(self, _entity: Entity) -> bool:
+        """No: it remembers requests, which tells more."""
+        return False
+
+    def marks(self, _entity: Entity, *, since: datetime | None = None, ids: Sequence[str] = ()) -> Mapping[str, str]:  # noqa: ARG002  (the protocol's)
+        """None: it remembers requests."""
+        return {}
+
     def _write(self, write: Write) -> Outcome:
         committing = False
         try:
             with self._write_engine.begin() as connection:
+                _alone_with(connection, write.request_id)
                 outcome = _repeated(connection, write) or _carry_out(connection, write)
                 committing = True
         except RefusalError as refusal:
@@ -168,8 +196,18 @@ def _repeated(connection: Connection, write: Write) -> Outcome | None:
         raise RefusalError(
             "request_reused", "This request was carried out before with other content; it is not carried out again."
         )
-    answer = json.loads(known.answer)
+    return _first_answer(known.answer)
+
+
+def _first_answer(text: str) -> Outcome:
+    answer = json.loads(text)
     return Outcome(**{**answer, "status": Status(answer["status"])})
+
+
+def _alone_with(connection: Connection, request_id: str) -> None:
+    """Wait until no other transaction is about this request. On SQLite there is one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(request_id, 0))))
 
 
 def _payload_hash(write: Write) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 LARGEST_PAGE = 1000
 ALL_ACTIVE = "Active IN (true, false)"
@@ -22,6 +23,11 @@ def equals(field: str, value: str) -> str:
 def among(field: str, values: Iterable[str]) -> str:
     """``Id IN ('1', '2')``."""
     return f"{field} IN ({', '.join(map(quoted, values))})"
+
+
+def since(field: str, moment: datetime) -> str:
+    """``MetaData.CreateTime >= '2026-11-22T04:30:00Z'``."""
+    return f"{field} >= {quoted(moment.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%SZ'))}"
 
 
 def select(resource: str, *conditions: str, start: int = 1, most: int = LARGEST_PAGE) -> str:

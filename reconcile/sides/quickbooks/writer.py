@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -33,9 +33,10 @@ from reconcile.sides.quickbooks import bodies, query
 from reconcile.sides.quickbooks.bodies import Body, CannotWriteError, Untaxed
 from reconcile.sides.quickbooks.faults import STALE, Fault, explain_all, faults_in, name_locked, uncertain
 from reconcile.sides.quickbooks.mapping import Lookups, MalformedError, carried, fields_of, payment_method
+from reconcile.sides.quickbooks.marks import MARKED, mark_in, tag
 from reconcile.sides.quickbooks.pages import Page
 from reconcile.sides.quickbooks.reader import QuickBooksReader, utc_now
-from reconcile.sides.quickbooks.records import SHAPES, Payment, PaymentMethod, Record, TaxAgency, resource
+from reconcile.sides.quickbooks.records import SHAPES, Invoice, Payment, PaymentMethod, Record, TaxAgency, resource
 from reconcile.sides.quickbooks.session import (
     Answer,
     FaultedError,
@@ -43,13 +44,29 @@ from reconcile.sides.quickbooks.session import (
     QuickBooksSession,
     ThrottledError,
 )
-from reconcile.sides.side import Outcome, Status, Write
+from reconcile.sides.side import Outcome, RequestMemory, Status, Write, mark_of
 
 ITEM_ID = 10
 """Characters of a batch item's id; the rest of the request id is the batch's, at most 36 (API file 5.2)."""
 
 BATCH_ID = 36
 BATCH = 30
+MEMORY = RequestMemory(asks=False, repeats=timedelta(minutes=30), lags=timedelta(minutes=30))
+"""How QuickBooks can tell what came of a lost request.
+
+It cannot be asked by request id. Repeating the request gives its first answer again, but for how long is not stated
+(API file 5.2, unverified; repeats of zero switches the trust off). Is a repetition a second sending without proof of
+absence? Within the window it is a question that is put in the only form there is: the same id and the same content
+cannot make a second record, and if there is no first, the intent that was committed is carried out now. After the
+window it would be a second write, so it is never made then; and before it is made, the record is looked for. The window
+is no longer than needed: it ends where a search is a proof, half an hour after the request left. That covers the two
+minutes a request may run (API file 1.3), the waits that QuickBooks itself asks for before it lets a request through,
+and the time until a search shows what was made.
+"""
+
+_CLOCKS = timedelta(hours=1)
+"""How far QuickBooks' clock and ours may be apart when records are picked by the moment they were made."""
+
 NAME_LOCK_ROUNDS = 4
 _TRANSACTIONS = frozenset({Entity.INVOICE, Entity.PAYMENT})
 _LISTED = frozenset({Entity.CUSTOMER, Entity.PRODUCT})
@@ -64,6 +81,7 @@ class QuickBooksWriter(QuickBooksReader):
         income_account: name of the income account that new products are sold from, as the company set it.
         clock: now, UTC.
         batches: send writes together where their request ids allow it (module docstring).
+        memory: what to trust in when an answer was lost (:data:`MEMORY`).
     """
 
     def __init__(
@@ -73,8 +91,10 @@ class QuickBooksWriter(QuickBooksReader):
         income_account: str,
         clock: Callable[[], datetime] = utc_now,
         batches: bool = True,
+        memory: RequestMemory = MEMORY,
     ) -> None:
         super().__init__(session, clock=clock)
+        self._memory = memory
         self._income_account = income_account
         self._income_account_id: str | None = None
         self._batches = batches
@@ -121,6 +141,46 @@ class QuickBooksWriter(QuickBooksReader):
         lookups = self._lookups(entity, page.records)
         found = [record.id for record in page.records if carried(record) and _same(entity, record, fields, lookups)]
         return found + [broken.id for broken in page.broken]
+
+    @property
+    def memory(self) -> RequestMemory:
+        """What QuickBooks remembers of requests."""
+        return self._memory
+
+    def recall(self, request_id: str) -> Outcome | None:
+        """QuickBooks cannot be asked by request id.
+
+        Raises:
+            UnreachableError: always; :attr:`memory` says so.
+        """
+        raise UnreachableError(f"QuickBooks cannot be asked what came of request {request_id}.")
+
+    def bears_marks(self, entity: Entity) -> bool:
+        """Invoices and payments do."""
+        return entity in MARKED
+
+    def marks(self, entity: Entity, *, since: datetime | None = None, ids: Sequence[str] = ()) -> Mapping[str, str]:
+        """Our marks in the private notes, by record id, of what was made since a moment and of these records."""
+        if entity not in MARKED:
+            return {}
+        conditions = [] if since is None else [query.since("MetaData.CreateTime", since - _CLOCKS)]
+        conditions += [query.among("Id", some) for some in _some(ids)]
+        found: dict[str, str] = {}
+        for condition in conditions:
+            for record in self._all_where(entity, condition):
+                mark = mark_in(record.private_note) if isinstance(record, Invoice | Payment) else None
+                if mark is not None:
+                    found[record.id] = mark
+        return found
+
+    def _all_where(self, entity: Entity, condition: str) -> Iterator[Record]:
+        start = 1
+        while True:
+            page: Page[Any] = self._query(query.select(resource(entity), condition, start=start), SHAPES[entity])
+            yield from page.records
+            if len(page.ids) < query.LARGEST_PAGE:
+                return
+            start += len(page.ids)
 
     # one write -------------------------------------------------------------------------------------------------------
 
@@ -176,6 +236,8 @@ class QuickBooksWriter(QuickBooksReader):
 
     def _create(self, write: Write, name: str) -> _Request:
         body = self._body(write, None)
+        if write.entity in MARKED:
+            body["PrivateNote"] = tag(mark_of(write.request_id))
         if write.entity is Entity.PRODUCT:
             body |= {"Type": "Service", "IncomeAccountRef": {"value": self._income_account_ref()}}
         return _Request(name, body)
@@ -592,6 +654,10 @@ def _responses(answer: Answer[Any]) -> dict[str, dict[str, Any]]:
         for response in content.get("BatchItemResponse") or []
         if isinstance(response, dict)
     }
+
+
+def _some(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
 
 
 def _target(write: Write) -> tuple[str, str]:

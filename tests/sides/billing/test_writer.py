@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from datetime import date
 from itertools import count
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from reconcile.model.entities import ROWS_COLUMN, Entity, Kind, field
 from reconcile.model.money import to_scaled
@@ -20,7 +21,7 @@ from reconcile.model.plan import Action
 from reconcile.model.totals import TotalsError, invoice_totals
 from reconcile.sandbox.billing import day
 from reconcile.sandbox.billing.midnight import run_midnight
-from reconcile.sides.billing import BillingWriter
+from reconcile.sides.billing import BillingWriter, rules
 from reconcile.sides.side import Outcome, Status, Write
 
 TODAY = date(2026, 3, 10)
@@ -653,6 +654,40 @@ def test_a_lost_create_is_found_by_what_people_know_it_by(billing: BillingWriter
     assert billing.find(Entity.PAYMENT, {**fields, "amount": 501}) == []
     with pytest.raises(ValueError, match="cannot be looked for without"):
         billing.find(Entity.INVOICE, {})
+
+
+def test_a_lost_request_is_asked_for_by_its_id_and_the_answer_is_definite_both_ways(billing: BillingWriter) -> None:
+    write = _ask(Entity.CUSTOMER, Action.CREATE, NEW_CUSTOMER)
+    assert billing.memory.asks
+    assert billing.recall(write.request_id) is None
+    made = _do(billing, write)
+    changed = _change(billing, Entity.CUSTOMER, {"id": made.id, "version": made.version}, {"phone": "555"})
+    assert changed.version != made.version
+    assert billing.recall(write.request_id) == made
+
+
+def test_a_request_that_is_still_being_carried_out_is_waited_for(
+    billing: BillingWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = _ask(Entity.CUSTOMER, Action.CREATE, NEW_CUSTOMER)
+    begun, go_on = threading.Event(), threading.Event()
+    create = rules.create
+
+    def slowly(connection: Connection, asked: Write) -> int:
+        begun.set()
+        go_on.wait(10)
+        return create(connection, asked)
+
+    monkeypatch.setattr(rules, "create", slowly)
+    with ThreadPoolExecutor(2) as pool:
+        writing = pool.submit(_do, billing, write)
+        assert begun.wait(10)
+        asking = pool.submit(billing.recall, write.request_id)
+        assert not wait([asking], 0.2).done
+        go_on.set()
+        made = writing.result(10)
+        assert made.status is Status.DONE
+        assert asking.result(10) == made
 
 
 def test_settling_looks_for_ids_as_the_side_gives_them(billing: BillingWriter) -> None:

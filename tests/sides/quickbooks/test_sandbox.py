@@ -1,5 +1,6 @@
 """Reader and writer against the local QuickBooks, over real HTTP."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +13,8 @@ from reconcile.model.plan import Action
 from reconcile.model.snapshot import Scope
 from reconcile.sandbox.quickbooks.process import QuickBooksSandbox, running_quickbooks
 from reconcile.sides.quickbooks import QuickBooksWriter
-from reconcile.sides.side import Outcome, Readable, Status, Writable, Write
+from reconcile.sides.quickbooks.marks import mark_in, tag
+from reconcile.sides.side import Outcome, Readable, Status, Writable, Write, mark_of
 from tests.sides.quickbooks.conftest import Books, books_of
 
 DESIGN, GARDENING = "4", "6"
@@ -566,3 +568,49 @@ def test_of_a_batch_of_thirty_one_is_refused_one_is_not_mentioned_and_the_others
         for write, outcome in zip(writes, again, strict=True):
             found = list(books.writer.find(Entity.INVOICE, write.fields))
             assert found == ([outcome.id] if outcome.id else [])
+
+
+def test_what_is_made_bears_our_mark_in_its_private_note_and_keeps_it_through_changes_and_voiding(
+    books: Books,
+) -> None:
+    start = datetime.now(UTC)
+    made = done(books.create(Entity.INVOICE, **invoice("74001")))
+    mark = mark_of(f"test-{next(books.numbers) - 1:05}")
+    paid = done(books.create(Entity.PAYMENT, **payment(100, reference="74001")))
+    assert str(made.id) in books.writer.marks(Entity.INVOICE, since=start)
+    assert books.writer.marks(Entity.INVOICE, ids=[str(made.id)]) == {made.id: mark}
+    assert set(books.writer.marks(Entity.PAYMENT, since=start)) >= {paid.id}
+    assert books.writer.marks(Entity.CUSTOMER, since=start) == {}
+
+    note = f"called on Monday; {tag(mark)} agreed"
+    held = books.by_hand(
+        "invoice", {"Id": made.id, "SyncToken": made.version, "sparse": True, "PrivateNote": note, "DocNumber": "74002"}
+    )
+    assert books.writer.find(Entity.INVOICE, invoice("74001")) == []
+    assert books.writer.marks(Entity.INVOICE, ids=[str(made.id)]) == {made.id: mark}
+    fresh = replace(made, version=held["SyncToken"])
+    changed = done(books.write(Entity.INVOICE, Action.UPDATE, {"memo": "Thank you"}, fresh))
+    assert books.writer.direct(Entity.INVOICE, str(made.id))["PrivateNote"] == note  # type: ignore[index]
+
+    voided = done(books.write(Entity.INVOICE, Action.VOID, {}, changed))
+    assert voided.fields["void"] is True
+    assert books.writer.marks(Entity.INVOICE, ids=[str(made.id)]) == {made.id: mark}
+
+
+def test_a_note_of_somebodys_own_is_no_mark() -> None:
+    assert mark_in(tag("0123456789abcdef")) == "0123456789abcdef"
+    for note in (None, "", "[reconcile]", "reconcile 0123456789abcdef", "[reconcile 0123456789ABCDEF]", "[sync 1]"):
+        assert mark_in(note) is None
+    assert mark_in(f"{tag('0' * 16)} copied from {tag('1' * 16)}") is None
+
+
+def test_the_record_behind_a_lost_answer_is_found_by_its_mark_only_once_searches_show_it() -> None:
+    with running_quickbooks("craigs", admin=True) as sandbox:
+        books = books_of(sandbox)
+        requests.post(f"{sandbox.base_url}/admin/visibility", json={"seconds": 3600}, timeout=10).raise_for_status()
+        made = done(books.create(Entity.INVOICE, **invoice("74003")))
+        start = datetime.now(UTC)
+        assert books.writer.marks(Entity.INVOICE, since=start) == {}
+        assert books.writer.find(Entity.INVOICE, invoice("74003")) == []
+        requests.post(f"{sandbox.base_url}/admin/clock", json={"shift_seconds": 3700}, timeout=10).raise_for_status()
+        assert made.id in books.writer.marks(Entity.INVOICE, since=start)

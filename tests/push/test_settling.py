@@ -1,0 +1,241 @@
+"""Whether a write whose answer was lost has happened: each rung of the ladder, and none of them makes a second one."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from reconcile.model.entities import Entity
+from reconcile.model.findings import Severity
+from reconcile.model.journal import EntryStatus
+from reconcile.model.plan import Operation
+from reconcile.push.settle import unresolved_findings
+from reconcile.sides.memory import REMEMBERS
+from reconcile.sides.side import RequestMemory
+from tests.push.conftest import LIKE_QUICKBOOKS, Office, Unsteady, creation
+
+HOUR = timedelta(hours=1)
+PAID = {
+    "customer_id": "books:1",
+    "amount": 5000,
+    "credit": 0,
+    "payment_date": "2026-11-22",
+    "reference": None,
+    "applications": "[]",
+    "void": False,
+}
+
+
+def a_payment(number: int = 1, **changes: Any) -> Operation:
+    return creation(Entity.PAYMENT, f"billing:{number}", "check", **{**PAID, **changes})
+
+
+def an_invoice(**changes: Any) -> Operation:
+    fields = {"number": "1001", "customer_id": "books:1", "lines": "[]", "void": False, **changes}
+    return creation(Entity.INVOICE, "billing:12", "1001", **fields)
+
+
+def a_customer() -> Operation:
+    return creation(Entity.CUSTOMER, "billing:1", "Amy", display_name="Amy", active=True)
+
+
+def lost(office: Office, *operations: Operation, takes_effect: bool = True) -> None:
+    """These writes are sent and no answer comes."""
+    office.books.losses = 1
+    office.books.takes_effect = takes_effect
+    report = office.push(*operations)
+    assert {attempt.status for attempt in report.attempts} == {"unknown"}
+    assert all(entry.status is EntryStatus.UNKNOWN for entry in office.entries()[-len(operations) :])
+
+
+def payments(office: Office) -> list[str]:
+    return office.books.census(Entity.PAYMENT).frame["id"].tolist()
+
+
+@pytest.mark.parametrize("takes_effect", [True, False])
+def test_a_side_that_remembers_requests_is_asked_and_answers_both_ways(office: Office, *, takes_effect: bool) -> None:
+    office.books = Unsteady(REMEMBERS)
+    lost(office, a_payment(), takes_effect=takes_effect)
+    (settled,) = office.settle()
+    assert settled.status is (EntryStatus.DONE if takes_effect else EntryStatus.ABSENT)
+    assert "was asked by request id" in settled.evidence
+    assert office.entries()[0].evidence == settled.evidence
+    assert len(office.books.asked) == 1
+
+
+def test_what_was_edited_before_it_was_settled_is_an_edit_and_not_part_of_what_was_agreed(office: Office) -> None:
+    office.books = Unsteady(REMEMBERS)
+    lost(office, a_customer())
+    (record,) = office.books.census(Entity.CUSTOMER).frame["id"]
+    office.books.edit(Entity.CUSTOMER, record, display_name="Amy and Sons")
+    (settled,) = office.settle()
+    assert settled.record_id == record
+    agreed = office.references._links.agreement(Entity.CUSTOMER).frame
+    assert '"Amy"' in agreed["fields"].iloc[0]
+    assert agreed["unsettled"].isna().all()
+
+
+def test_our_mark_tells_the_record_whatever_people_made_of_it(office: Office) -> None:
+    lost(office, an_invoice())
+    (record,) = office.books.census(Entity.INVOICE).frame["id"]
+    office.books.edit(Entity.INVOICE, record, number="2002", memo="renumbered by hand")
+    (settled,) = office.settle()
+    assert (settled.status, settled.record_id) == (EntryStatus.DONE, record)
+    assert "looked for our mark" in settled.evidence
+    assert office.links(Entity.INVOICE) == [(record, "12")]
+    assert len(office.books.asked) == 1
+
+
+def test_of_two_payments_alike_each_lost_one_is_found_by_its_own_mark(office: Office) -> None:
+    lost(office, a_payment(1), a_payment(2))
+    made = payments(office)
+    assert [item.status for item in office.settle()] == [EntryStatus.DONE] * 2
+    assert office.links(Entity.PAYMENT) == [(made[0], "1"), (made[1], "2")]
+
+
+def test_a_payment_alike_that_is_another_ones_counterpart_is_never_adopted(office: Office) -> None:
+    office.push(a_payment(1))
+    (first,) = payments(office)
+    office.books.unmark(Entity.PAYMENT, first)
+    lost(office, a_payment(2), takes_effect=False)
+    office.time_passes(HOUR)
+    (settled,) = office.settle()
+    assert (settled.status, settled.record_id) == (EntryStatus.ABSENT, None)
+    assert "looked by customer, amount and date" in settled.evidence
+    assert office.links(Entity.PAYMENT) == [(first, "1")]
+
+
+def test_a_payment_alike_that_another_request_made_is_not_ours_either(office: Office) -> None:
+    lost(office, a_payment(1), a_payment(2), takes_effect=True)
+    made = payments(office)
+    office.books.remove(Entity.PAYMENT, made[1])
+    office.time_passes(HOUR)
+    assert [item.status for item in office.settle()] == [EntryStatus.DONE, EntryStatus.ABSENT]
+    assert office.links(Entity.PAYMENT) == [(made[0], "1")]
+
+
+def test_while_a_search_may_lag_behind_finding_nothing_proves_nothing_and_the_request_is_repeated(
+    office: Office,
+) -> None:
+    lost(office, a_payment())
+    office.books.hides = True
+    (settled,) = office.settle()
+    assert settled.status is EntryStatus.DONE
+    assert "the same request was repeated" in settled.evidence
+    assert len(payments(office)) == 1
+    assert len(set(office.books.asked)) == 1
+
+
+def test_what_never_arrived_is_carried_out_by_the_repetition_once(office: Office) -> None:
+    lost(office, a_payment(), takes_effect=False)
+    (settled,) = office.settle()
+    assert (settled.status, [settled.record_id]) == (EntryStatus.DONE, payments(office))
+    assert office.settle("run-3") == ()
+
+
+def test_after_the_window_nothing_is_repeated_and_finding_nothing_is_a_proof(office: Office) -> None:
+    lost(office, a_payment(), takes_effect=False)
+    office.books.forgets = True
+    office.time_passes(HOUR)
+    (settled,) = office.settle()
+    assert settled.status is EntryStatus.ABSENT
+    assert settled.evidence.endswith("not there")
+    assert len(office.books.asked) == 1
+    office.push(a_payment(), run_id="run-3")
+    assert len(payments(office)) == 1
+    assert len(set(office.books.asked)) == 1
+
+
+def test_after_the_window_what_is_there_is_found_although_the_request_is_forgotten(office: Office) -> None:
+    lost(office, a_payment())
+    office.books.forgets = True
+    office.time_passes(HOUR)
+    (settled,) = office.settle()
+    assert settled.status is EntryStatus.DONE
+    assert len(payments(office)) == 1
+
+
+def test_a_side_that_is_not_trusted_to_repeat_leaves_a_fresh_one_unknown_until_a_search_is_a_proof(
+    office: Office,
+) -> None:
+    office.books.memory = RequestMemory(asks=False, lags=LIKE_QUICKBOOKS.lags)
+    lost(office, a_payment(), takes_effect=False)
+    (settled,) = office.settle()
+    assert settled.status is EntryStatus.UNKNOWN
+    assert [finding.severity for finding in unresolved_findings([settled])] == [Severity.HOLD]
+    office.time_passes(HOUR)
+    (later,) = office.settle("run-3")
+    assert later.status is EntryStatus.ABSENT
+    assert "too short a time ago" in office.entries()[0].evidence
+
+
+def test_a_clock_that_ran_backwards_proves_no_absence(office: Office) -> None:
+    office.books.memory = RequestMemory(asks=False, lags=LIKE_QUICKBOOKS.lags)
+    lost(office, a_payment(), takes_effect=False)
+    office.time_passes(-HOUR)
+    (settled,) = office.settle()
+    assert settled.status is EntryStatus.UNKNOWN
+
+
+def test_somebodys_payment_alike_is_not_taken_for_ours_while_ours_may_be_hidden(office: Office) -> None:
+    lost(office, a_payment())
+    (ours,) = payments(office)
+    theirs = office.books.add(Entity.PAYMENT, **{**PAID, "customer_id": "1", "applications": []})
+    office.books.unmark(Entity.PAYMENT, ours)
+    (settled,) = office.settle()
+    assert settled.record_id == ours != theirs
+
+
+def test_two_that_could_be_it_and_bear_no_mark_are_left_to_a_person(office: Office) -> None:
+    lost(office, a_payment())
+    (ours,) = payments(office)
+    theirs = office.books.add(Entity.PAYMENT, **{**PAID, "customer_id": "1", "applications": []})
+    office.books.unmark(Entity.PAYMENT, ours)
+    office.time_passes(HOUR)
+    (settled,) = office.settle()
+    assert settled.status is EntryStatus.UNKNOWN
+    assert f"2 records could be it ({ours}, {theirs})" in settled.evidence
+    (finding,) = unresolved_findings([settled])
+    assert (finding.severity, finding.record_id) == (Severity.HOLD, "1")
+
+
+def test_the_one_that_bears_our_mark_wins(office: Office) -> None:
+    office.books.add(Entity.PAYMENT, **{**PAID, "customer_id": "1", "applications": []})
+    lost(office, a_payment())
+    office.time_passes(HOUR)
+    (settled,) = office.settle()
+    assert settled.record_id == payments(office)[1]
+
+
+def test_another_record_of_that_number_is_compared_and_not_adopted(office: Office) -> None:
+    lost(office, an_invoice(), takes_effect=False)
+    office.books.add(Entity.INVOICE, number="1001", customer_id="7", lines=[], void=False)
+    office.time_passes(HOUR)
+    (settled,) = office.settle()
+    assert settled.status is EntryStatus.ABSENT
+    assert "another one and is compared" in settled.evidence
+
+
+def test_a_customer_is_found_by_its_unique_name_at_once(office: Office) -> None:
+    lost(office, a_customer())
+    (settled,) = office.settle()
+    assert settled.status is EntryStatus.DONE
+    assert "looked by name" in settled.evidence
+    assert len(office.books.asked) == 1
+
+
+def test_a_counterpart_that_somebody_linked_meanwhile_is_left_to_a_person(office: Office) -> None:
+    lost(office, a_payment(1))
+    (ours,) = payments(office)
+    office.push(a_payment(2), run_id="run-2")
+    linked = dict(office.links(Entity.PAYMENT))
+    assert ours not in linked
+    other = next(iter(linked))
+    office.books.remove(Entity.PAYMENT, other)
+    office.books._marks[Entity.PAYMENT][other] = office.books._marks[Entity.PAYMENT].pop(ours)
+    office.books._records[Entity.PAYMENT][other] = office.books._records[Entity.PAYMENT].pop(ours)
+    (settled,) = office.settle("run-3")
+    assert settled.status is EntryStatus.UNKNOWN
+    assert "another record's counterpart" in settled.evidence

@@ -1,6 +1,6 @@
 """Change data capture: what changed in some resources since a moment, deletions included.
 
-At most 30 days back, at most 1,000 objects, no paging. Tax entities and a few others are not captured at all.
+At most 30 days back, at most 1,000 objects, no paging. Tax agencies, codes and rates are not captured at all.
 """
 
 from typing import Final
@@ -14,7 +14,6 @@ from reconcile.sandbox.quickbooks.store import Record
 
 _ENTITIES: Final = {name.lower(): resource for name, resource in RESOURCES.items()}
 _LONGEST: Final = 30 * 86_400
-_UNCAPTURED: Final = frozenset({"journalcode", "timeactivity", "taxagency", "taxcode", "taxrate"})
 
 
 def changes(state: CompanyState, entities: str, changed_since: str) -> bytes:
@@ -55,7 +54,7 @@ def changes(state: CompanyState, entities: str, changed_since: str) -> bytes:
 
 def _captured(name: str) -> Resource:
     resource = _ENTITIES.get(name.lower())
-    if resource is None or not resource.captured or name.lower() in _UNCAPTURED:
+    if resource is None or not resource.captured:
         raise faults.one(
             2000, "Invalid Entity", f"Invalid Entity : {name} is not supported by change data capture.", name
         )

@@ -120,7 +120,7 @@ class BodyCheck:
             case "many":
                 return self._list(entry, value, path)
             case _:
-                return value
+                return self._anything(entry, value, path)
 
     def _text(self, entry: Property, value: Any, path: str) -> Any:
         if isinstance(value, bool):
@@ -136,6 +136,12 @@ class BodyCheck:
             self.problems.append(faults.invalid_characters(path, sentence))
         elif "\0" in value:
             self.problems.append(faults.invalid_characters(path, f"{path} cannot contain a null character"))
+        return value
+
+    def _anything(self, entry: Property, value: Any, path: str) -> Any:
+        """What the table leaves open is kept as sent; but a reference is an object everywhere."""
+        if entry.name.endswith("Ref"):
+            self._shape("ReferenceType", value, path)
         return value
 
     def _reference(self, value: Any, path: str) -> Any:

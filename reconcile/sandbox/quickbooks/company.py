@@ -4,6 +4,7 @@ A write happens wholly or not at all, and its answer is remembered for its reque
 """
 
 import hashlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,6 +22,8 @@ from reconcile.sandbox.quickbooks.store import Answer, Record
 LONGEST_REQUEST_ID: Final = 50
 _SHOWN_OF_REQUEST_ID: Final = 10
 _OPERATIONS: Final = frozenset({"create", "update", "delete", "void"})
+
+_log: Final = logging.getLogger(__name__)
 
 Rule = Callable[[CompanyState, Resource, JsonObject], JsonObject]
 
@@ -351,14 +354,17 @@ class Company:
         tag = b"" if item_id is None else b'"bId":' + render(str(item_id)) + b","
         try:
             _check_item(item)
-            if statement := item.get("Query"):
-                value, used = self._queries.answer(str(statement), room)
-                return b"{" + tag + b'"QueryResponse":' + value + b"}", used
             key = f"{request_id}{item_id}" if request_id else ""
             self.check_request_id(key)
+            if "Query" in item:
+                value, used = self._queries.answer(str(item["Query"]), room)
+                return b"{" + tag + b'"QueryResponse":' + value + b"}", used
             value = self._once(key, render(item), lambda: self._batch_write(item))
         except FaultError as fault:
-            return b"{" + tag + b'"Fault":' + render(fault.as_json()) + b"}", 0
+            return _faulted_item(tag, fault), 0
+        except Exception:  # noqa: BLE001 - items are independent: what breaks in one is no answer to the others
+            _log.exception("item %r of a batch failed", item_id)
+            return _faulted_item(tag, faults.system_failure("Could not complete the request")), 0
         return b"{" + tag + value[1:], 0
 
     def _batch_write(self, item: JsonObject) -> bytes:
@@ -381,6 +387,12 @@ class Company:
             options = Options(operation="update", include=include)
         name, value = self._act(RESOURCES[entities[0]], item[entities[0]], options)
         return b'{"' + name.encode() + b'":' + value + b"}"
+
+
+def _faulted_item(tag: bytes, fault: FaultError) -> bytes:
+    """The answer to one item; its type stands first, other than in a fault of its own."""
+    held = fault.as_json()
+    return b"{" + tag + b'"Fault":' + render({"type": held["type"], "Error": held["Error"]}) + b"}"
 
 
 def _check_item(item: Any) -> None:

@@ -518,7 +518,6 @@ FifoCalculationStatus text
 CompanyInfoEx any
 """,
         actions=frozenset({"update"}),
-        captured=False,
     ),
     _resource(
         "Preferences",
@@ -539,7 +538,6 @@ ReportPrefs any
 OtherPrefs any
 """,
         actions=frozenset({"update"}),
-        captured=False,
     ),
     _resource(
         "Customer",
@@ -896,8 +894,17 @@ InvoiceEx any
 """,
         _FORM_ACTIONS | {"void"},
     ),
-    _sale("CreditMemo", "RemainingCredit money -\nInvoiceRef any\nCreditMemoEx any"),
-    _sale("SalesReceipt", "SalesReceiptEx any", _FORM_ACTIONS | {"void"}),
+    _sale(
+        "CreditMemo",
+        """
+DueDate date -
+PaymentMethodRef ref:PaymentMethod -
+RemainingCredit money -
+InvoiceRef any
+CreditMemoEx any
+""",
+    ),
+    _sale("SalesReceipt", "PaymentRefNum text:21\nSalesReceiptEx any", _FORM_ACTIONS | {"void"}),
     _sale("RefundReceipt", "RemainingCredit money -\nRefundReceiptEx any", _FORM_ACTIONS | {"void"}),
     _sale(
         "Estimate",
@@ -1081,7 +1088,6 @@ ThumbnailTempDownloadUri text -
 AttachableEx any
 """,
         actions=_TXN_ACTIONS,
-        captured=False,
     ),
 )
 

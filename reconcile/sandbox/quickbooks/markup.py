@@ -23,6 +23,7 @@ _ATTRIBUTES: Final = ("domain", "sparse", "status")
 _ALWAYS_LISTS: Final = frozenset(
     {"TaxRateDetail", "ItemGroupLine", "NameValue", "Line", "LinkedTxn", "CustomField", "AttachableRef"}
 )
+_NAMED_REFERENCES: Final = frozenset({"HomeCurrency", "DefaultTerms"})
 _WORDS: Final = frozenset({"Name", "Value", "StringValue", "value", "name"})
 _QUOTED: Final = {'"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
 _UNSPEAKABLE: Final = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 65534, 65535))
@@ -169,7 +170,7 @@ def _loose(element: Element) -> Any:
         for child in element.children:
             _add(body, child)
         return body
-    if element.name.endswith("Ref"):
+    if element.name.endswith("Ref") or element.name in _NAMED_REFERENCES:
         named = {key: value for key, value in element.attributes.items() if key in {"name", "type"}}
         return {"value": element.text.strip(), **named}
     text = element.text

@@ -263,13 +263,13 @@ class Authority:
 
     def _exchange(self, code: str, redirect_uri: str) -> int:
         held = self._codes.get(code)
-        if held is None or held.expires < self._now():
+        if held is None:
             raise OAuthError("invalid_grant")
         if held.connection is not None:
             self._end(held.connection)
             self._persist()
             raise OAuthError("invalid_grant")
-        if held.redirect_uri != redirect_uri:
+        if held.expires < self._now() or held.redirect_uri != redirect_uri:
             raise OAuthError("invalid_grant")
         held.connection = self._connected(held.realm, held.scopes)
         return held.connection

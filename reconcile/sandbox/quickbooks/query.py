@@ -13,7 +13,7 @@ position; what is well-formed but means nothing is 4001.
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from operator import eq, ge, gt, le, lt
 from typing import Any, Final
@@ -184,8 +184,8 @@ class _Parser:
         start, limit = self._page()
         if self._peek() is not None:
             expected = ["<EOF>"]
-            expected += ["<AND>"] if conditions else ["<WHERE>"]
-            raise self._fail(*expected, "<ORDER>", "<ORDERBY>", "<STARTPOSITION>", "<MAXRESULTS>")
+            expected += ["<AND>", "<OR>"] if conditions else ["<WHERE>"]
+            raise self._fail(*expected, "<ORDER>", "<ORDERBY>", "<ITERATOR>", "<STARTPOSITION>", "<MAXRESULTS>")
         return Query(entity, columns, counts, conditions, order, start, limit)
 
     def _columns(self) -> tuple[tuple[str, ...], bool]:
@@ -288,6 +288,7 @@ def text_of(token: Token) -> str:
 # Meaning ---------------------------------------------------------------------------------------------------------
 
 Test = Callable[[Record], bool]
+_MIRRORED: Final = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {"=": eq, "<": lt, ">": gt, "<=": le, ">=": ge}
 
 
@@ -397,13 +398,13 @@ class QueryEngine:
             entry = paths.get(path)
             if entry is None:
                 raise _not_filterable(resource, condition.field)
-            test = self._test(path, entry, condition)
+            test = self._test(resource, path, entry, condition)
             tests.append(_negation(test) if condition.negated else test)
         if resource.group in LISTS and not any(condition.field.lower() == "active" for condition in query.conditions):
             tests.append(lambda record: record.active)
         return tests
 
-    def _test(self, path: str, entry: Property, condition: Condition) -> Test:
+    def _test(self, resource: Resource, path: str, entry: Property, condition: Condition) -> Test:
         if path == "id" and condition.operator not in {"=", "in", "is null"}:
             raise faults.invalid_query(f"Operator {condition.operator} is not supported for property Id")
         if condition.operator == "is null":
@@ -411,6 +412,9 @@ class QueryEngine:
         if condition.operator == "like":
             return _like(path, text_of(condition.values[0]))
         values = [self._literal(entry, condition.field, value) for value in condition.values]
+        if (resource.name, path) == ("CreditMemo", "balance") and self._state.switches.credit_balance_in_where < 0:
+            values = [-value if isinstance(value, Decimal) else value for value in values]
+            condition = replace(condition, operator=_MIRRORED.get(condition.operator, condition.operator))
         if condition.operator == "in":
             wanted = set(values)
             return lambda record: _folded(record.facts.get(path)) in wanted

@@ -5,6 +5,7 @@ What the client sends are lines; subtotal, discount, tax, total and balance are 
 
 import calendar
 import re
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final
@@ -106,7 +107,7 @@ def update(
     if body.get("DocNumber") != stored.get("DocNumber"):
         _check_number(state, resource, body, record.id, allow_duplicate_number=allow_duplicate_number)
     check_period(state, stored, body)
-    _compute(state, resource, body, tuple(str(line["Id"]) for line in stored.get("Line", ()) if "Id" in line))
+    _compute(state, resource, body, tuple(_line_ids(stored.get("Line", ()))))
     if resource.name in _SETTLED_BY_PAYMENTS:
         _keep_applied(state, resource, stored, body)
     changed = state.change(resource, body)
@@ -166,6 +167,8 @@ def send(state: CompanyState, resource: Resource, record: Record, address: str) 
         )
     body["EmailStatus"] = "EmailSent"
     body["DeliveryInfo"] = {"DeliveryType": "Email", "DeliveryTime": stamp(state.now())}
+    # A payment is sent as well, but has no properties that would tell of it.
+    body = {name: value for name, value in body.items() if name in resource.properties}
     return state.change(resource, body, token=state.switches.send_moves_sync_token)
 
 
@@ -530,14 +533,12 @@ class _Form:
         detail = line.setdefault("GroupLineDetail", {})
         if not detail.get("Line"):
             detail["Line"] = self._expanded(detail)
-        total, outer = ZERO, self.items
-        self.items = []
+        outer, self.items = self.items, []
         for inner in detail["Line"]:
-            before = self.subtotal
             self._item(dict(inner))
-            total += self.subtotal - before
         detail["Line"], self.items = self.items, outer
-        line["Amount"] = amount(total)
+        # What a bundle costs stands in the lines inside of it.
+        line["Amount"] = 0
         self.items.append(line)
 
     def _expanded(self, detail: JsonObject) -> list[JsonObject]:
@@ -595,13 +596,18 @@ class _Form:
     def number_lines(self) -> None:
         """Give every line that is kept an id and its place."""
         for place, line in enumerate([*self.items, *self.discounts, *self.shipping], start=1):
-            given = str(line.get("Id", ""))
-            if given not in self.held or given in self.used:
-                self.highest += 1
-                given = str(self.highest)
-            self.used.add(given)
-            line["Id"] = given
-            line["LineNum"] = place
+            self._identify(line, place)
+            for inner_place, inner in enumerate((line.get("GroupLineDetail") or {}).get("Line", ()), start=1):
+                self._identify(inner, inner_place)
+
+    def _identify(self, line: JsonObject, place: int) -> None:
+        given = str(line.get("Id", ""))
+        if given not in self.held or given in self.used:
+            self.highest += 1
+            given = str(self.highest)
+        self.used.add(given)
+        line["Id"] = given
+        line["LineNum"] = place
 
     def taxable_nets(self, discount: Decimal) -> list[tuple[Decimal, str]]:
         """Net amounts for tax; a discount reduces them in proportion if the form says that tax comes after it."""
@@ -610,12 +616,20 @@ class _Form:
         return [(net - net * discount / self.subtotal, code) for net, code in self.taxable]
 
 
+def _line_ids(lines: Iterable[JsonObject]) -> Iterator[str]:
+    """Ids of lines, and of the lines inside of bundles."""
+    for line in lines:
+        if "Id" in line:
+            yield str(line["Id"])
+        yield from _line_ids((line.get("GroupLineDetail") or {}).get("Line", ()))
+
+
 def _compute(state: CompanyState, resource: Resource, body: JsonObject, held: tuple[str, ...]) -> None:
     if len(body["Line"]) > _MOST_LINES:
         raise faults.business(f"A transaction can have at most {_MOST_LINES} lines.")
     form = _Form(state, resource, body, held)
     form.read()
-    if sum(code == "TAX" for _, code in form.taxable) > _MOST_TAXED_LINES:
+    if sum(code not in {"", "NON"} for _, code in form.taxable) > _MOST_TAXED_LINES:
         raise faults.business(f"A taxable transaction can have at most {_MOST_TAXED_LINES} lines.")
     discount = form.discount()
     form.number_lines()

@@ -41,6 +41,18 @@ _FILES: Final = {
 _BARE: Final = ("account", "term", "payment_method", "tax_code")
 _DATES: Final = frozenset({"TxnDate", "DueDate", "InvStartDate", "ExpirationDate", "OpenBalanceDate", "ShipDate"})
 _CUSTOM_FIELD: Final = "Crew #"
+_LEFT_OUT: Final[dict[str, JsonObject]] = {
+    "Customer": {"IsProject": False},
+    "Vendor": {"Balance": 0},
+    "Employee": {"BillableTime": False},
+    "Invoice": {
+        "AllowIPNPayment": False,
+        "AllowOnlinePayment": False,
+        "AllowOnlineCreditCardPayment": False,
+        "AllowOnlineACHPayment": False,
+        "Deposit": 0,
+    },
+}
 _NOON: Final = 12
 _HIGHEST_ADDRESS_ID: Final = 1_000
 
@@ -114,20 +126,17 @@ def _complete(entity: str, body: JsonObject, first: date) -> None:
         "SyncToken": str(len(links)) if entity in {"Invoice", "CreditMemo"} else "0",
         "MetaData": {"CreateTime": moment, "LastUpdatedTime": moment},
     }
+    for name, value in _LEFT_OUT.get(entity, {}).items():
+        body.setdefault(name, value)
+    if entity == "Account":
+        body.setdefault("CurrentBalanceWithSubAccounts", body.get("CurrentBalance", 0))
     if entity == "Customer":
-        body.setdefault("IsProject", False)
         for name in ("BillAddr", "ShipAddr"):
             for gone in ("Lat", "Long"):
                 (body.get(name) or {}).pop(gone, None)
     if RESOURCES[entity].group == "sale":
         body.setdefault("CustomField", [{"DefinitionId": "1", "Name": _CUSTOM_FIELD, "Type": "StringType"}])
         body.setdefault("LinkedTxn", [])
-    if entity == "Invoice":
-        defaults = dict.fromkeys(
-            ("AllowIPNPayment", "AllowOnlinePayment", "AllowOnlineCreditCardPayment", "AllowOnlineACHPayment"), False
-        )
-        for name, value in {**defaults, "Deposit": 0}.items():
-            body.setdefault(name, value)
 
 
 def _settings(state: CompanyState, sample: Sample, info: list[JsonObject] | None, first: date) -> None:
@@ -206,7 +215,7 @@ def _preferences(sample: Sample) -> JsonObject:
             "QuantityOnHand": True,
         },
         "SalesFormsPrefs": {
-            "CustomTxnNumbers": True,
+            "CustomTxnNumbers": False,
             "AllowDeposit": True,
             "AllowDiscount": True,
             "AllowEstimates": True,

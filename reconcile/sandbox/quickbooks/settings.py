@@ -37,6 +37,8 @@ def _multicurrency(body: JsonObject) -> bool:
 
 def _deeply_merged(held: Any, given: Any) -> Any:
     """Sections keep what a request does not mention, whether it is sparse or not: most of them cannot be written."""
+    if isinstance(held, dict) and not isinstance(given, dict):
+        raise FaultError(faults.plain_reference() if "value" in held else faults.unparseable())
     if not isinstance(held, dict) or not isinstance(given, dict):
         return given
     result = dict(held)

@@ -85,6 +85,8 @@ class Switches:
         credit_memo_void: A credit memo can be voided.
         refund_receipt_void: A refund receipt can be voided.
         auto_apply: The preferences AutoApplyCredit and AutoApplyPayments have their effect on calls of the API.
+        credit_balance_in_where: Sign with which a query compares the open balance of a credit memo, -1 or 1; the object
+            itself always shows it without one.
         closed_books_code: Fault for a date in a closed period: 6200, 6210 where a password is set, or 6000.
         class_ids_long: Ids of classes and attachments start above 5,000,000,000,000,000,000.
         estimate_follows_invoice: An estimate that an invoice links to becomes Closed.
@@ -155,6 +157,7 @@ class Switches:
     credit_memo_void: bool = False
     refund_receipt_void: bool = True
     auto_apply: bool = False
+    credit_balance_in_where: int = -1
     closed_books_code: int = 6200
     class_ids_long: bool = True
     estimate_follows_invoice: bool = True

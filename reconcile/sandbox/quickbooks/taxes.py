@@ -27,6 +27,8 @@ from reconcile.sandbox.quickbooks.store import Record
 
 _AUTOMATED: Final = "AUTO_TAX_CODE"
 _LONGEST_NAME: Final = 100
+_TAX_SERVICE: Final = ("TaxCode", "TaxCodeId", "TaxRateDetails", "Id", "SyncToken", "domain", "sparse", "Fault")
+_RATE_DETAILS: Final = ("TaxRateName", "TaxRateId", "RateValue", "TaxAgencyId", "TaxApplicableOn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,20 +274,13 @@ def create_code(state: CompanyState, request: Any) -> JsonObject:
     Returns:
         The bare answer, without entity wrapper and time.
     """
-    if not isinstance(request, dict):
-        raise FaultError(faults.unparseable())
-    known = {"TaxCode", "TaxCodeId", "TaxRateDetails", "Id", "SyncToken", "domain", "sparse", "Fault"}
-    for name in request:
-        if name not in known:
-            raise FaultError(faults.unknown_property(name, "TaxService", sorted(known)))
+    _check_known(request, "TaxService", _TAX_SERVICE)
     name = str(request.get("TaxCode") or "").strip()
     if not name:
         raise FaultError(faults.required("TaxCode"))
     if len(name) > _LONGEST_NAME:
         raise FaultError(faults.wrong_length("TaxCode", _LONGEST_NAME, len(name)))
-    details = request.get("TaxRateDetails") or []
-    if not details:
-        raise FaultError(faults.required("TaxRateDetails"))
+    details = _details(request)
     if state.store.find("name", "TaxCode", "", name.casefold()):
         raise _taken("tax code")
     used: list[Record] = []
@@ -305,8 +300,28 @@ def create_code(state: CompanyState, request: Any) -> JsonObject:
                 "TaxApplicableOn": detail["TaxApplicableOn"],
             }
         )
-    code_id = _add_code(state, name, used)
+    purchased = frozenset(rate["TaxRateId"] for rate in answered if rate["TaxApplicableOn"] == "Purchase")
+    code_id = _add_code(state, name, used, purchased)
     return {"TaxCode": name, "TaxCodeId": code_id, "TaxRateDetails": answered}
+
+
+def _details(request: JsonObject) -> list[JsonObject]:
+    details: list[JsonObject] = request.get("TaxRateDetails") or []
+    if not details:
+        raise FaultError(faults.required("TaxRateDetails"))
+    if not isinstance(details, list):
+        raise FaultError(faults.unparseable())
+    for detail in details:
+        _check_known(detail, "TaxRateDetails", _RATE_DETAILS)
+    return details
+
+
+def _check_known(body: Any, shape: str, known: tuple[str, ...]) -> None:
+    if not isinstance(body, dict):
+        raise FaultError(faults.unparseable())
+    for name in body:
+        if name not in known:
+            raise FaultError(faults.unknown_property(name, shape, known))
 
 
 def _existing_or_new_rate(state: CompanyState, detail: JsonObject) -> Record:
@@ -363,15 +378,13 @@ def _add_rate(state: CompanyState, name: str, percent: Decimal, agency_id: str) 
     return state.record("TaxRate", str(body["Id"]))
 
 
-def _add_code(state: CompanyState, name: str, rates: list[Record]) -> str:
-    details = [
-        {
-            "TaxTypeApplicable": "TaxOnAmount",
-            "TaxRateRef": {"value": rate.id, "name": str(rate.facts["name"])},
-            "TaxOrder": 0,
-        }
-        for rate in rates
-    ]
+def _add_code(state: CompanyState, name: str, rates: list[Record], purchased: frozenset[str] = frozenset()) -> str:
+    sales: list[JsonObject] = []
+    purchases: list[JsonObject] = []
+    for rate in rates:
+        ref = {"value": rate.id, "name": str(rate.facts["name"])}
+        entry: JsonObject = {"TaxTypeApplicable": "TaxOnAmount", "TaxRateRef": ref, "TaxOrder": 0}
+        (purchases if rate.id in purchased else sales).append(entry)
     body = state.add(
         RESOURCES["TaxCode"],
         {
@@ -381,8 +394,8 @@ def _add_code(state: CompanyState, name: str, rates: list[Record]) -> str:
             "Hidden": False,
             "Taxable": True,
             "TaxGroup": True,
-            "SalesTaxRateList": {"TaxRateDetail": details},
-            "PurchaseTaxRateList": {"TaxRateDetail": []},
+            "SalesTaxRateList": {"TaxRateDetail": sales},
+            "PurchaseTaxRateList": {"TaxRateDetail": purchases},
             "TaxCodeConfigType": "USER_DEFINED",
         },
     )

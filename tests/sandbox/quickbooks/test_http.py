@@ -241,3 +241,114 @@ def test_what_breaks_inside_is_a_system_fault(call: Call) -> None:
         "10000",
         "SystemFault",
     )
+
+
+def test_a_fault_in_a_batch_names_its_type_first(call: Call) -> None:
+    item = {"bId": "b1", "operation": "create", "Invoice": {"CustomerRef": {"value": "1"}, "Line": []}}
+    answer = call("POST", "batch", json={"BatchItemRequest": [item]}).json()["BatchItemResponse"][0]
+    assert (list(answer), list(answer["Fault"])) == (["bId", "Fault"], ["type", "Error"])
+    assert list(call("POST", "invoice", json=item["Invoice"]).json()["Fault"]) == ["Error", "type"]
+
+
+def test_a_query_in_a_batch_is_held_to_the_length_of_the_request_id_as_well(call: Call) -> None:
+    item = {"bId": "b" * 36, "Query": "select * from Term"}
+    answer = call("POST", f"batch?requestid={'r' * 32}", json={"BatchItemRequest": [item]})
+    assert answer.json()["BatchItemResponse"][0]["Fault"]["Error"][0]["code"] == "6000"
+    empty = call("POST", "batch", json={"BatchItemRequest": [{"bId": "b", "Query": ""}]})
+    assert empty.json()["BatchItemResponse"][0]["Fault"]["Error"][0]["code"] == "4000"
+
+
+def test_an_item_that_breaks_inside_leaves_the_others_alone(call: Call) -> None:
+    group = {"Name": "Odder bundle", "Type": "Group", "ItemGroupDetail": "nonsense"}
+    made = call("POST", "item", json=group).json()["Item"]
+    lines = [{"DetailType": "GroupLineDetail", "GroupLineDetail": {"GroupItemRef": {"value": made["Id"]}}}]
+    items = [
+        {"bId": "1", "operation": "create", "Invoice": {"CustomerRef": {"value": "1"}, "Line": lines}},
+        {"bId": "2", "operation": "create", "Customer": {"DisplayName": "Left alone"}},
+    ]
+    broken, fine = call("POST", "batch", json={"BatchItemRequest": items}).json()["BatchItemResponse"]
+    assert (broken["Fault"]["type"], broken["Fault"]["Error"][0]["code"]) == ("SystemFault", "10000")
+    assert fine["Customer"]["DisplayName"] == "Left alone"
+
+
+@pytest.mark.parametrize("entity", ["Preferences", "CompanyInfo", "Attachable", "CompanyCurrency", "JournalEntry"])
+def test_everything_but_tax_is_captured(call: Call, entity: str) -> None:
+    call("POST", "attachable", json={"Note": "captured"})
+    response = call("GET", "cdc", params={"entities": entity, "changedSince": "2099-01-01T00:00:00-08:00"})
+    assert response.json()["CDCResponse"] == [{"QueryResponse": [{}]}]
+
+
+@pytest.mark.parametrize("name", ["CustomerTypeRef", "ParentRef", "SalesTermRef"])
+def test_a_reference_is_an_object_whatever_it_points_to(call: Call, name: str) -> None:
+    error = fault(call("POST", "customer", json={"DisplayName": f"Bare {name}", name: "1"}))
+    assert error["Detail"] == "Property Name:Can not instanti specified is unsupported or invalid"
+    error = fault(call("POST", "customer", json={"DisplayName": f"Odd {name}", name: {"id": "1"}}))
+    assert "class com.intuit.schema.finance.v3.ReferenceType), not marked as ignorable (3 known" in error["Detail"]
+
+
+def test_a_tax_service_that_is_misspelt_is_2010(call: Call) -> None:
+    detail = {"TaxRateName": "Odd", "RateValue": "8", "TaxAgencyId": "1", "TaxApplicableOn": "Sales"}
+    for wrong in ({**detail, "Rate": 8}, "Odd", 8):
+        error = fault(call("POST", "taxservice/taxcode", json={"TaxCode": "Odd", "TaxRateDetails": [wrong]}))
+        assert error["code"] == "2010"
+    assert fault(call("POST", "taxservice/taxcode", json={"TaxCode": "O", "TaxRateDetails": 8}))["code"] == "2010"
+
+
+def test_a_tax_code_for_purchases_keeps_its_rates_apart(call: Call) -> None:
+    details = [
+        {"TaxRateName": "Sold", "RateValue": "8%", "TaxAgencyId": "1", "TaxApplicableOn": "Sales"},
+        {"TaxRateName": "Bought", "RateValue": 5, "TaxAgencyId": "1", "TaxApplicableOn": "Purchase"},
+    ]
+    answer = call("POST", "taxservice/taxcode", json={"TaxCode": "Both", "TaxRateDetails": details})
+    assert answer.text.startswith('{"TaxCode":"Both","TaxCodeId":"')
+    code = call("GET", f"taxcode/{answer.json()['TaxCodeId']}").json()["TaxCode"]
+    for name, rate in (("SalesTaxRateList", "Sold"), ("PurchaseTaxRateList", "Bought")):
+        assert [one["TaxRateRef"]["name"] for one in code[name]["TaxRateDetail"]] == [rate]
+
+
+def test_what_a_server_counts_up_itself_is_not_taken_from_a_credit_memo(call: Call) -> None:
+    body = {"CustomerRef": {"value": "1"}, "Line": [line(10)]}
+    memo = call("POST", "creditmemo", json={**body, "PaymentMethodRef": {"value": "1"}, "DueDate": "2099-01-01"})
+    assert {"PaymentMethodRef", "DueDate"}.isdisjoint(memo.json()["CreditMemo"])
+    long = {**body, "PaymentRefNum": "9" * 22}
+    assert fault(call("POST", "salesreceipt", json=long))["code"] == "2050"
+    refund = {**long, "DepositToAccountRef": {"value": "35"}}
+    assert call("POST", "refundreceipt", json=refund).json()["RefundReceipt"]["PaymentRefNum"] == "To Print"
+
+
+def test_a_bundle_costs_what_is_in_it_and_its_lines_are_numbered(call: Call) -> None:
+    members = [{"ItemRef": {"value": "6"}, "Qty": 2}, {"ItemRef": {"value": "10"}, "Qty": 1}]
+    bundle = {"Name": "Bundle", "Type": "Group", "ItemGroupDetail": {"ItemGroupLine": members}}
+    made = call("POST", "item", json=bundle).json()["Item"]
+    detail = {"GroupItemRef": {"value": made["Id"]}, "Quantity": 1}
+    lines = [{"DetailType": "GroupLineDetail", "GroupLineDetail": detail}, line(5)]
+    invoice = call("POST", "invoice", json={"CustomerRef": {"value": "1"}, "Line": lines}).json()["Invoice"]
+    first, second, subtotal = invoice["Line"]
+    assert (first["Amount"], first["Id"], second["Id"], "Id" in subtotal) == (0, "1", "4", False)
+    inside = first["GroupLineDetail"]["Line"]
+    assert [one["Id"] for one in inside] == ["2", "3"]
+    assert invoice["TotalAmt"] == sum(one["Amount"] for one in inside) + 5
+    assert call("POST", "invoice", json=invoice).json()["Invoice"]["Line"] == invoice["Line"]
+
+
+def test_a_payment_that_was_sent_can_be_saved_again(call: Call) -> None:
+    made = call("POST", "payment", json={"TotalAmt": 5, "CustomerRef": {"value": "1"}}).json()["Payment"]
+    sent = call("POST", f"payment/{made['Id']}/send?sendTo=a@b.example").json()["Payment"]
+    assert call("POST", "payment", json=sent).json()["Payment"]["TotalAmt"] == 5
+
+
+def test_a_company_that_numbers_by_itself_gives_the_next_number(call: Call) -> None:
+    first = call("POST", "invoice", json={"CustomerRef": {"value": "1"}, "Line": [line(10)]}).json()["Invoice"]
+    second = call("POST", "invoice", json={"CustomerRef": {"value": "1"}, "Line": [line(10)]}).json()["Invoice"]
+    assert int(second["DocNumber"]) == int(first["DocNumber"]) + 1
+
+
+@pytest.mark.parametrize("entity", ["Customer", "Vendor", "Employee", "Item", "Account", "Invoice", "Payment", "Term"])
+def test_what_was_read_can_be_written_back_as_it_is(call: Call, entity: str) -> None:
+    statement = f"select * from {entity} maxresults 5"
+    rows = call("GET", "query", params={"query": statement}).json()["QueryResponse"][entity]
+    for row in rows:
+        saved = call("POST", entity.lower(), json=row).json()[entity]
+        assert saved["SyncToken"] == str(int(row["SyncToken"]) + 1)
+        changed = {name for name in saved.keys() | row.keys() if saved.get(name) != row.get(name)}
+        assert changed <= {"SyncToken", "MetaData", "BillAddr", "ShipAddr", "Line", "DepositToAccountRef", "LinkedTxn"}

@@ -155,6 +155,19 @@ def test_no_connection_outlives_five_years_of_refreshing() -> None:
         authority.token({"grant_type": "refresh_token", "refresh_token": token})
 
 
+def test_a_code_used_again_long_after_ends_the_connection_too() -> None:
+    clock = Clock()
+    authority = Authority("app", "secret", clock, Switches)
+    code = authority.authorize("1", "http://localhost/", ("com.intuit.quickbooks.accounting",))
+    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": "http://localhost/"}
+    refresh = authority.token(form)["refresh_token"]
+    clock.shift(timedelta(hours=1))
+    with pytest.raises(OAuthError):
+        authority.token(form)
+    with pytest.raises(OAuthError):
+        authority.token({"grant_type": "refresh_token", "refresh_token": refresh})
+
+
 def test_a_person_who_consents_to_openid_can_be_known(sandbox: QuickBooksSandbox, auth: AuthClient) -> None:
     address = auth.get_authorization_url([Scopes.ACCOUNTING, Scopes.OPENID, Scopes.EMAIL])
     fields = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}

@@ -58,6 +58,16 @@ def test_nested_fields_references_dates_and_numbers(desk: Any) -> None:
     assert len(desk.query("select * from Customer where Job = true")) == 3
 
 
+def test_an_open_credit_is_compared_as_a_negative_amount(desk: Any, sell: Any) -> None:
+    memo = desk.post("creditmemo", {"CustomerRef": {"value": "1"}, "Line": [sell("6", 30)]})
+    for where, found in (("< '0'", 1), ("= '-30'", 1), ("in ('-30')", 1), ("<= -30.00", 1), ("> '-30'", 0)):
+        statement = f"select * from CreditMemo where Balance {where} and Id = '{memo['Id']}'"
+        assert len(desk.query(statement)) == found, where
+    assert memo["Balance"] == 30
+    desk.switch("credit_balance_in_where", 1)
+    assert desk.query(f"select * from CreditMemo where Balance > '0' and Id = '{memo['Id']}'")
+
+
 def test_times_compare_with_their_offsets(desk: Any) -> None:
     moment = desk.invoice("1", 10)["MetaData"]["LastUpdatedTime"]
     assert len(desk.query(f"select * from Invoice where MetaData.LastUpdatedTime >= '{moment}'")) == 1
@@ -106,6 +116,14 @@ def test_columns_give_only_themselves_and_star_beside_them_gives_all(desk: Any) 
     [
         ("", 'QueryParserError: Encountered "<EOF>" at line 0, column 0.\nWas expecting:\n    "select" ...'),
         ("select * from Invoice where DocNumber = '1' OR Id = '2'", '"OR "" at line 1, column 45.'),
+        (
+            "select * from Invoice where DocNumber = '1' R",
+            "<EOF> \n    <AND> \n    <OR> \n    <ORDER> \n    <ORDERBY> \n",
+        ),
+        (
+            "select * from Invoice where DocNumber = '1' R",
+            "    <ITERATOR> \n    <STARTPOSITION> \n    <MAXRESULTS> ...",
+        ),
         ("select * from Invoice where (DocNumber = '1')", 'Encountered " "(" "( "" at line 1, column 29.'),
         (
             "select * from Invoice\nwhere DocNumber != '1'",

@@ -150,9 +150,11 @@ def test_a_negative_total_is_refused(desk: Any, sell: Any) -> None:
 
 
 def test_numbers_are_the_client_s_own_where_the_company_says_so(desk: Any) -> None:
+    own = {"SyncToken": "0", "sparse": True, "SalesFormsPrefs": {"CustomTxnNumbers": True}}
+    desk.post("preferences", own)
     assert "DocNumber" not in desk.invoice("1", 10)
     assert desk.invoice("1", 10, DocNumber="007")["DocNumber"] == "007"
-    preferences = {"SyncToken": "0", "sparse": True, "SalesFormsPrefs": {"CustomTxnNumbers": False}}
+    preferences = {"SyncToken": "1", "sparse": True, "SalesFormsPrefs": {"CustomTxnNumbers": False}}
     desk.post("preferences", preferences)
     assert desk.invoice("1", 10)["DocNumber"] == "008"
     assert desk.invoice("1", 10, DocNumber="2000")["DocNumber"] == "2000"

@@ -174,3 +174,15 @@ def test_text_cannot_break_out_of_an_element() -> None:
     assert customer.findtext(f"{SPACE}DisplayName") == '</Customer><a b="&">'
     quoted = markup.answer(b'{"Invoice":{"Id":"1","CustomerRef":{"value":"1","name":"\\"/><x/>\\n"}},"time":"t"}')
     assert parsed(quoted)[0].find(f"{SPACE}CustomerRef").attrib["name"] == '"/><x/>\n'
+
+
+@pytest.mark.parametrize(
+    "path", ["preferences/1", "companyinfo/1", "customer/1", "item/5", "account/35", "invoice/130", "payment/72"]
+)
+def test_what_was_read_in_xml_can_be_written_back(ask: Call, path: str) -> None:
+    read = root(ask("GET", path))[0]
+    resource = path.partition("/")[0]
+    assert root(ask("POST", resource, ET.tostring(read)))[0].tag == read.tag
+    assert ask("GET", "companyinfo/1").status_code == 200
+    customer = ask("POST", "customer", f"<Customer><DisplayName>After {path}</DisplayName></Customer>".encode())
+    assert root(customer)[0].find(f"{SPACE}CurrencyRef").text == "USD"

@@ -329,6 +329,8 @@ class QueryEngine:
         if resource.name == "Preferences":
             page = records
         else:
+            if resource.name == "TaxCode" and self._state.country == "US" and not self._state.switches.tax_codes_paged:
+                limit = max(limit, len(records))
             page = records[query.start - 1 : query.start - 1 + min(limit, at_most)]
         if not page:
             return b"{}", 0

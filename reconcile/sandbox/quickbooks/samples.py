@@ -7,6 +7,7 @@ tax pseudo codes, the terms and the payment methods of a new company, and nothin
 """
 
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from importlib.resources import files
 from typing import Any, Final, Literal
 
@@ -41,6 +42,17 @@ _FILES: Final = {
 _BARE: Final = ("account", "term", "payment_method", "tax_code")
 _DATES: Final = frozenset({"TxnDate", "DueDate", "InvStartDate", "ExpirationDate", "OpenBalanceDate", "ShipDate"})
 _CUSTOM_FIELD: Final = "Crew #"
+_MESSAGE: Final = "Thank you for your business and have a great day!"
+_FOREIGN: Final[dict[str, JsonObject]] = {
+    "CompanyCurrency": {"Id": "1", "Code": "CAD", "Name": "Canadian Dollar", "Active": True},
+    "ExchangeRate": {
+        "Id": "1",
+        "SourceCurrencyCode": "EUR",
+        "TargetCurrencyCode": "USD",
+        "Rate": Decimal("1.1"),
+        "AsOfDate": "2015-07-07",
+    },
+}
 _LEFT_OUT: Final[dict[str, JsonObject]] = {
     "Customer": {"IsProject": False},
     "Vendor": {"Balance": 0},
@@ -77,6 +89,11 @@ def load(state: CompanyState, sample: Sample) -> None:
                     if entity == "Account":
                         body["CurrentBalance"] = 0
                 _moved(body, shift)
+                _complete(entity, body, first)
+                state.store.put(entity, body)
+        if sample == "craigs":
+            for entity, held in _FOREIGN.items():
+                body = dict(held)
                 _complete(entity, body, first)
                 state.store.put(entity, body)
         for record in list(state.store.all("Payment")):
@@ -225,22 +242,29 @@ def _preferences(sample: Sample) -> JsonObject:
             "AutoApplyPayments": False,
             "UsingProgressInvoicing": False,
             "DefaultTerms": {"value": "3"},
-            "DefaultCustomerMessage": "Thank you for your business and have a great day!",
+            "DefaultCustomerMessage": _MESSAGE,
             "IPNSupportEnabled": False,
             "UsingPriceLevels": False,
             "EmailCopyToCompany": False,
             "CustomField": _custom_fields(sample),
         },
         "EmailMessagesPrefs": {
-            "InvoiceMessage": {
-                "Subject": "Invoice from Craig's Design and Landscaping Services",
-                "Message": "Your invoice is attached.  Please remit payment at your earliest convenience.",
+            f"{form.title().replace(' ', '')}Message": {
+                "Subject": f"{form.capitalize()} from Craig's Design and Landscaping Services",
+                "Message": f"Your {form} is attached.  Thank you for your business - we appreciate it very much.",
             }
+            for form in ("invoice", "estimate", "sales receipt", "statement")
         },
         "VendorAndPurchasesPrefs": {"TrackingByCustomer": True, "BillableExpenseTracking": True},
         "TimeTrackingPrefs": {"UseServices": True, "BillCustomers": True, "WorkWeekStartDate": "Monday"},
         "TaxPrefs": tax,
         "CurrencyPrefs": {"MultiCurrencyEnabled": False, "HomeCurrency": {"value": "USD"}},
         "ReportPrefs": {"ReportBasis": "Accrual", "CalcAgingReportFromTxnDate": False},
-        "OtherPrefs": {"NameValue": [{"Name": "SalesFormsPrefs.DefaultItem", "Value": "1"}]},
+        "OtherPrefs": {
+            "NameValue": [
+                {"Name": "SalesFormsPrefs.DefaultCustomerMessage", "Value": _MESSAGE},
+                {"Name": "SalesFormsPrefs.DefaultItem", "Value": "1"},
+                {"Name": "DTXCopyMemo", "Value": "false"},
+            ]
+        },
     }

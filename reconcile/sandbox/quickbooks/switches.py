@@ -28,6 +28,8 @@ class Switches:
         cdc_cap: Objects in one CDC answer.
         cdc_cap_per_entity: The cap counts each entity by itself instead of the whole answer.
         oversized_page: MAXRESULTS above 1,000 is cut to 1,000, or refused with 4001.
+        tax_codes_paged: MAXRESULTS bounds a query for tax codes in the United States as well. The tests of
+            python-quickbooks know that it does not: asked for one, all four of the sample company come.
         bare_numbers: Numbers without quotes are understood in WHERE.
         due_days_without_term: Days from TxnDate to DueDate when neither invoice nor customer has a term.
         empty_date: `""` for a date counts as absent, or becomes 9999-12-31.
@@ -102,6 +104,7 @@ class Switches:
     cdc_cap: int = 1_000
     cdc_cap_per_entity: bool = False
     oversized_page: Literal["cut", "fault"] = "cut"
+    tax_codes_paged: bool = False
     bare_numbers: bool = True
     due_days_without_term: int = 30
     empty_date: Literal["absent", "far"] = "absent"

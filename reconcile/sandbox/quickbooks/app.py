@@ -40,6 +40,7 @@ _QUICKEST_GZIP: Final = 1
 _BY_ID: Final = 2
 _ACTION: Final = 3
 _SERVICE_SECONDS: Final = 0.02
+_GATEWAY_STATUSES: Final = frozenset({401, 403, 404, 405, 413, 429, 502, 503, 504})
 _LARGEST_UPLOAD: Final = 200_000_000
 _PHP_KIT: Final = "V3PHPSDK"
 _TOO_LARGE: Final = (
@@ -67,7 +68,7 @@ class IntuitHeaders:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 spent = int((perf_counter() - started) * 1000)
-                headers["intuit_tid"] = str(uuid.uuid4())
+                headers["intuit_tid"] = _trace_id(scope["path"], message["status"])
                 headers["QBO-Version"] = "1975.211"
                 headers["Service-Time"] = f"total={spent}, db={spent // 2}"
                 headers["Server"] = "nginx"
@@ -80,6 +81,16 @@ class IntuitHeaders:
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+
+def _trace_id(path: str, status: int) -> str:
+    """An id in the shape of who answers: OAuth, the gateway, or the service behind it."""
+    identity = uuid.uuid4()
+    if not path.startswith("/v3/"):
+        return str(identity)
+    if status in _GATEWAY_STATUSES:
+        return f"gw-{identity}"
+    return f"1-{identity.hex[:8]}-{identity.hex[8:]}"
 
 
 class _Api:
@@ -99,6 +110,8 @@ class _Api:
         try:
             granted = self._server.authority.realm_of(request.headers.get("authorization", ""))
         except BearerError as error:
+            if self._server.switches.authentication_fault == "general":
+                return self._gateway(faults.general_authentication_error(), as_xml=True)
             return self._gateway(faults.authentication_failed(str(error) or None), as_xml=self._wants_xml(request, []))
         company = self._server.companies.get(realm)
         if granted != realm or company is None:

@@ -67,6 +67,7 @@ def _group(resource: Resource, records: list[Record]) -> bytes:
     count = len(records)
     live = sum(not record.deleted for record in records)
     start = '"startPosition":1,' if live else ""
-    total = f',"totalCount":{count}' if live < count else ""
+    # Recorded for groups of several objects and for those with deleted ones, but never for one object that lives.
+    total = f',"totalCount":{count}' if live < count or count > 1 else ""
     tail = f'],{start}"maxResults":{count}{total}}}'
     return b'{"' + resource.name.encode() + b'":[' + b",".join(record.json for record in records) + tail.encode()

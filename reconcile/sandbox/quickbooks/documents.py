@@ -22,7 +22,7 @@ from reconcile.sandbox.quickbooks.links import (
 )
 from reconcile.sandbox.quickbooks.lists import WRONG_ACCOUNT
 from reconcile.sandbox.quickbooks.numbers import ZERO, JsonObject, amount, as_decimal, cents, plain
-from reconcile.sandbox.quickbooks.state import CompanyState, merged, money_of, references
+from reconcile.sandbox.quickbooks.state import CompanyState, keep_currency, merged, money_of, references
 from reconcile.sandbox.quickbooks.store import Record, applications_of
 
 _REQUIRED: Final = {
@@ -57,6 +57,7 @@ def update(state: CompanyState, resource: Resource, cleaned: JsonObject) -> Json
     stored = record.body()
     state.resolve(resource, cleaned, frozenset(references(resource.properties, stored)))
     body = merged(resource, stored, cleaned)
+    keep_currency(body, stored)
     check_period(state, stored)
     _complete(state, resource, body, own=record.id)
     if resource.name in _OWED and set_open_amount(state, resource.name, body) < ZERO:
@@ -69,6 +70,8 @@ def void(state: CompanyState, resource: Resource, cleaned: JsonObject) -> JsonOb
     record = state.current(resource.name, cleaned)
     stored = record.body()
     body = {**record.body(), "TotalAmt": 0, "Line": []}
+    if "HomeTotalAmt" in body:
+        body["HomeTotalAmt"] = 0
     check_period(state, body)
     mark_voided(body)
     return _spread(state, resource, stored, state.change(resource, body))
@@ -132,7 +135,9 @@ def _complete(state: CompanyState, resource: Resource, body: JsonObject, own: st
         faults.combined(problem for line in body["Line"] for problem in _expense_problems(state, line))
     _OWN_RULES.get(resource.name, _no_rule)(state, body, own)
     if resource.name not in _GIVEN_TOTAL:
-        _set_total(state, resource, body)
+        _set_total(resource, body)
+    if state.multicurrency:
+        body["HomeTotalAmt"] = amount(money_of(body, "TotalAmt") * as_decimal(body.get("ExchangeRate", 1)))
     if resource.name in _OWED and not own:
         set_open_amount(state, resource.name, body)
 
@@ -146,13 +151,11 @@ def _number_lines(resource: Resource, body: JsonObject) -> None:
             line["Amount"] = amount(as_decimal(line["Amount"]))
 
 
-def _set_total(state: CompanyState, resource: Resource, body: JsonObject) -> None:
+def _set_total(resource: Resource, body: JsonObject) -> None:
     total = sum((money_of(line, "Amount") for line in body["Line"]), ZERO)
     if total < ZERO and resource.name != "Deposit":
         raise faults.business("You must specify a transaction amount that is 0 or greater.")
     body["TotalAmt"] = amount(total)
-    if state.multicurrency:
-        body["HomeTotalAmt"] = amount(total * as_decimal(body.get("ExchangeRate", 1)))
 
 
 def _set_currency(state: CompanyState, body: JsonObject) -> None:

@@ -109,6 +109,12 @@ def authentication_failed(detail: str | None) -> GatewayFault:
     return GatewayFault(401, "3200", message, detail, "AUTHENTICATION")
 
 
+def general_authentication_error() -> GatewayFault:
+    """401 as older layers say it; recorded in XML only."""
+    detail = "AuthenticationErrorGeneral: SRV-110-Authentication Failure , statusCode: 401"
+    return GatewayFault(401, "100", "General Authentication Error", detail, AUTHENTICATION)
+
+
 def authorization_failed() -> GatewayFault:
     """403: the token is good, but not for this company."""
     message = "message=ApplicationAuthorizationFailed; errorCode=003100; statusCode=403"

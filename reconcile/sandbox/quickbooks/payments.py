@@ -18,7 +18,7 @@ from reconcile.sandbox.quickbooks.links import (
 )
 from reconcile.sandbox.quickbooks.lists import WRONG_ACCOUNT
 from reconcile.sandbox.quickbooks.numbers import ZERO, JsonObject, amount, as_decimal, cents
-from reconcile.sandbox.quickbooks.state import CompanyState, merged, money_of, references
+from reconcile.sandbox.quickbooks.state import CompanyState, keep_currency, merged, money_of, references
 from reconcile.sandbox.quickbooks.store import Application, Record, applications_of
 
 _PAYMENT: Final = RESOURCES["Payment"]
@@ -56,6 +56,7 @@ def update(state: CompanyState, resource: Resource, cleaned: JsonObject) -> Json
     check_deposited(state, resource.name, record.id)
     state.resolve(resource, cleaned, frozenset(references(resource.properties, stored)))
     body = merged(resource, stored, cleaned)
+    keep_currency(body, stored)
     body.setdefault("Line", [])
     _complete(state, body)
     check_period(state, stored, body)
@@ -71,6 +72,8 @@ def void(state: CompanyState, resource: Resource, cleaned: JsonObject) -> JsonOb
     _check_settled(stored)
     check_period(state, stored)
     body = {**stored, "TotalAmt": 0, "UnappliedAmt": 0, "Line": []}
+    if "HomeTotalAmt" in body:
+        body["HomeTotalAmt"] = 0
     mark_voided(body)
     return _replace(state, stored, body)
 
@@ -184,6 +187,8 @@ def _complete(state: CompanyState, body: JsonObject) -> None:
     if total and not body.get("DepositToAccountRef") and (account := undeposited(state)):
         body["DepositToAccountRef"] = account
     body.setdefault("LinkedTxn", [])
+    if state.multicurrency:
+        body["HomeTotalAmt"] = amount(total * as_decimal(body.get("ExchangeRate", 1)))
 
 
 def _set_currency(state: CompanyState, body: JsonObject) -> None:

@@ -19,6 +19,7 @@ from reconcile.sandbox.quickbooks.state import CompanyState, money_of
 
 _OPEN_KINDS: Final = ("Invoice", "CreditMemo", "Payment")
 _BUCKETS: Final = ("Current", "1 - 30", "31 - 60", "61 - 90", "91 and over")
+_AGES: Final = ("Current", *(f"{days} days past due" for days in ("1 - 30", "31 - 60", "61 - 90", "91 or more")))
 _BUCKET_DAYS: Final = 30
 _SPOKEN: Final = {"CreditMemo": "Credit Memo", "SalesReceipt": "Sales Receipt", "RefundReceipt": "Refund"}
 
@@ -53,18 +54,17 @@ def report(state: CompanyState, name: str, parameters: Parameters) -> JsonObject
         raise faults.unknown_resource(f"reports/{name}", state.switches.unsupported_operation_status)
     title, make = known[name.lower()]
     columns, rows = make(state, parameters)
-    header: JsonObject = {
-        "Time": stamp(state.now()),
-        "ReportName": title,
-        "ReportBasis": "Accrual",
-        "Currency": state.home_currency,
-        "Option": [{"Name": "NoReportData", "Value": "false" if rows else "true"}],
-    }
+    header: JsonObject = {"Time": stamp(state.now()), "ReportName": title, "ReportBasis": "Accrual"}
+    options = [("NoReportData", "false" if rows else "true")]
     if title == "TransactionList":
         start, end = _period(state, parameters)
         header |= {"StartPeriod": start.isoformat(), "EndPeriod": end.isoformat()}
     else:
-        header["EndPeriod"] = _as_of(state, parameters).isoformat()
+        day = _as_of(state, parameters).isoformat()
+        header["EndPeriod"] = day
+        options.insert(0, ("report_date", day))
+    header["Currency"] = state.home_currency
+    header["Option"] = [{"Name": name, "Value": value} for name, value in options]
     shown = [{"ColTitle": text, "ColType": kind} for text, kind in columns]
     return {"Header": header, "Columns": {"Column": shown}, "Rows": {"Row": rows} if rows else {}}
 
@@ -114,6 +114,11 @@ def _row(*cells: tuple[str, str]) -> JsonObject:
     return {
         "ColData": [{"value": value, "id": identity} if identity else {"value": value} for value, identity in cells]
     }
+
+
+def _data(*cells: tuple[str, str]) -> JsonObject:
+    """A row of a report that lists single transactions."""
+    return {**_row(*cells), "type": "Data"}
 
 
 def _total(label: str, *values: Decimal) -> JsonObject:
@@ -172,7 +177,7 @@ def _aged_detail(state: CompanyState, parameters: Parameters) -> Made:
     rows: list[JsonObject] = []
     for place, held in sorted(sections.items()):
         inner = [
-            _row(
+            _data(
                 (item.day.isoformat(), ""),
                 (_SPOKEN.get(item.kind, item.kind), item.id),
                 (item.number, ""),
@@ -183,9 +188,19 @@ def _aged_detail(state: CompanyState, parameters: Parameters) -> Made:
             )
             for item in held
         ]
-        rows.append({"Header": {"ColData": [{"value": _BUCKETS[place]}]}, "Rows": {"Row": inner}, "type": "Section"})
+        title = _AGES[place]
+        owed = _money(sum((item.amount for item in held), ZERO))
+        summary = (f"Total for {title}", "", "", "", "", owed, owed)
+        rows.append(
+            {
+                "Header": {"ColData": [{"value": title}, *({"value": ""} for _ in summary[1:])]},
+                "Rows": {"Row": inner},
+                "Summary": {"ColData": [{"value": value} for value in summary]},
+                "type": "Section",
+            }
+        )
     names = ("Date", "Transaction Type", "Num", "Customer", "Due Date", "Amount", "Open Balance")
-    kinds = ("Date", "String", "String", "String", "Date", "Money", "Money")
+    kinds = ("tx_date", "txn_type", "doc_num", "cust_name", "due_date", "subt_amount", "subt_open_bal")
     return list(zip(names, kinds, strict=True)), rows
 
 
@@ -204,7 +219,7 @@ def _transaction_list(state: CompanyState, parameters: Parameters) -> Made:
             party = body.get("CustomerRef") or body.get("VendorRef") or {}
             if wanted and party.get("value") not in wanted:
                 continue
-            row = _row(
+            row = _data(
                 (day, ""),
                 (_SPOKEN.get(kind, kind), record.id),
                 (str(body.get("DocNumber", "")), ""),

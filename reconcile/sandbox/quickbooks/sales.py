@@ -24,7 +24,7 @@ from reconcile.sandbox.quickbooks.links import (
     undeposited,
 )
 from reconcile.sandbox.quickbooks.numbers import HUNDRED, ZERO, JsonObject, amount, as_decimal, cents, plain
-from reconcile.sandbox.quickbooks.state import SHIPPING_ITEM, CompanyState, merged, money_of, references
+from reconcile.sandbox.quickbooks.state import SHIPPING_ITEM, CompanyState, keep_currency, merged, money_of, references
 from reconcile.sandbox.quickbooks.store import Record
 from reconcile.sandbox.quickbooks.taxes import rates_of, tax_detail, tax_on_line
 
@@ -97,6 +97,7 @@ def update(
     check_deposited(state, resource.name, record.id)
     state.resolve(resource, cleaned, frozenset(references(resource.properties, stored)))
     body = merged(resource, stored, cleaned)
+    keep_currency(body, stored)
     body["LinkedTxn"] = _links(state, resource, stored, cleaned)
     if cleaned.get("sparse") and "TxnTaxDetail" not in cleaned and "Line" in cleaned:
         body["TxnTaxDetail"] = {

@@ -90,6 +90,7 @@ def load(state: CompanyState, sample: Sample) -> None:
                         body["CurrentBalance"] = 0
                 _moved(body, shift)
                 _complete(entity, body, first)
+                _address(state, entity, body)
                 state.store.put(entity, body)
         if sample == "craigs":
             for entity, held in _FOREIGN.items():
@@ -154,6 +155,18 @@ def _complete(entity: str, body: JsonObject, first: date) -> None:
     if RESOURCES[entity].group == "sale":
         body.setdefault("CustomField", [{"DefinitionId": "1", "Name": _CUSTOM_FIELD, "Type": "StringType"}])
         body.setdefault("LinkedTxn", [])
+
+
+def _address(state: CompanyState, entity: str, body: JsonObject) -> None:
+    """What a form has from its customer; where it was paid into is told without a name."""
+    if "DepositToAccountRef" in body:
+        body["DepositToAccountRef"] = {"value": body["DepositToAccountRef"]["value"]}
+    customer = state.store.get("Customer", str((body.get("CustomerRef") or {}).get("value", "")))
+    if RESOURCES[entity].group == "sale" and customer is not None:
+        held = customer.body()
+        for name in ("BillAddr", "ShipAddr"):
+            if name in held:
+                body.setdefault(name, held[name])
 
 
 def _settings(state: CompanyState, sample: Sample, info: list[JsonObject] | None, first: date) -> None:
@@ -232,7 +245,8 @@ def _preferences(sample: Sample) -> JsonObject:
             "QuantityOnHand": True,
         },
         "SalesFormsPrefs": {
-            "CustomTxnNumbers": False,
+            # A new QuickBooks sandbox numbers its forms itself; a company to work with keeps the numbers it is given.
+            "CustomTxnNumbers": sample != "craigs",
             "AllowDeposit": True,
             "AllowDiscount": True,
             "AllowEstimates": True,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from reconcile.sandbox.quickbooks import settings
 from reconcile.sandbox.quickbooks.clock import Clock
 from reconcile.sandbox.quickbooks.company import Company
 from reconcile.sandbox.quickbooks.deliveries import Deliveries
@@ -117,6 +118,8 @@ class Server:
             load(state, "empty" if sample == "generated" else sample)
             if sample == "generated":
                 generate(state, invoices)
+        if self.switches.automated_sales_tax:
+            settings.show_tax_engine(state)
         store.watchers.append(self.deliveries.watcher(realm))
         self.companies[realm] = Company(state)
         self.meters[realm] = Meter(lambda: self.limits, time.monotonic, lambda: self.clock.today().isoformat()[:7])
@@ -146,6 +149,8 @@ class Server:
         self.switches = self.switches.changed(name, value)
         for company in self.companies.values():
             company.state.switches = self.switches
+            if name == "automated_sales_tax":
+                settings.show_tax_engine(company.state)
 
     def close(self) -> None:
         """Close the files."""

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from reconcile.sandbox.quickbooks import faults
-from reconcile.sandbox.quickbooks.entities import Resource
+from reconcile.sandbox.quickbooks.entities import RESOURCES, Resource
 from reconcile.sandbox.quickbooks.faults import FaultError
 from reconcile.sandbox.quickbooks.numbers import JsonObject
 from reconcile.sandbox.quickbooks.state import CompanyState, merged
@@ -29,6 +29,17 @@ def update(state: CompanyState, resource: Resource, cleaned: JsonObject) -> Json
         raise FaultError(faults.required("CompanyName"))
     state.give_address_ids(body, "CompanyAddr", "CustomerCommunicationAddr", "LegalAddr")
     return state.change(resource, body)
+
+
+def show_tax_engine(state: CompanyState) -> None:
+    """Let the preferences say whether the automated engine computes this company's tax."""
+    stored = state.record("Preferences", "1").body()
+    tax = stored.get("TaxPrefs") or {}
+    automated = state.switches.automated_sales_tax
+    if bool(tax.get("PartnerTaxEnabled")) != automated:
+        stored["TaxPrefs"] = {**tax, "PartnerTaxEnabled": automated}
+        with state.store.transaction():
+            state.change(RESOURCES["Preferences"], stored, token=False)
 
 
 def _multicurrency(body: JsonObject) -> bool:

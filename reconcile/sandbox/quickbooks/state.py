@@ -321,6 +321,12 @@ def merged(resource: Resource, stored: JsonObject, cleaned: JsonObject) -> JsonO
     return result
 
 
+def keep_currency(body: JsonObject, stored: JsonObject) -> None:
+    """A currency must be named when a transaction is made; an update that leaves it out means the same one."""
+    if "CurrencyRef" in stored:
+        body.setdefault("CurrencyRef", stored["CurrencyRef"])
+
+
 def money_of(body: JsonObject, name: str) -> Decimal:
     """An amount of a stored object; absent is zero."""
     value = body.get(name)

@@ -48,6 +48,7 @@ class Switches:
         send_moves_sync_token: Sending a form by mail raises its SyncToken.
         retry_after_seconds: Value of Retry-After on 429; 0 sends no such header.
         throttle_body: Shape of a 429.
+        authentication_fault: A bad bearer token is refused by the gateway (3200), or with the older fault 100, in XML.
         batch_call_weight: Calls that a batch counts for in the ordinary limit: one, or one per item.
         inactive_names_collide: The name of a deactivated customer, vendor or employee stays taken.
         inactive_name_suffix: ` (deleted)` is appended to the name of a deactivated object.
@@ -122,6 +123,7 @@ class Switches:
     send_moves_sync_token: bool = False
     retry_after_seconds: int = 0
     throttle_body: Literal["xml", "json"] = "xml"
+    authentication_fault: Literal["gateway", "general"] = "gateway"
     batch_call_weight: Literal["one", "items"] = "one"
     inactive_names_collide: bool = False
     inactive_name_suffix: bool = True

@@ -71,3 +71,16 @@ def test_a_currency_that_is_not_listed_is_refused(worldly: Any) -> None:
 def test_more_than_one_currency_is_for_good(worldly: Any) -> None:
     off = {"SyncToken": "1", "sparse": True, "CurrencyPrefs": {"MultiCurrencyEnabled": False}}
     assert refused(worldly, "preferences", off).code == 6000
+
+
+def test_a_payment_says_what_it_is_worth_at_home(worldly: Any, sell: Any) -> None:
+    euro = {"value": "EUR"}
+    customer = worldly.post("customer", {"DisplayName": "Blumen GmbH", "CurrencyRef": euro})
+    body = {"CustomerRef": {"value": customer["Id"]}, "CurrencyRef": euro}
+    paid = worldly.post("payment", {**body, "TotalAmt": 40})
+    assert (paid["ExchangeRate"], paid["HomeTotalAmt"]) == (Decimal("1.25"), 50)
+    voided = worldly.post("payment", {"Id": paid["Id"], "SyncToken": "0"}, "void")
+    assert (voided["TotalAmt"], voided["HomeTotalAmt"]) == (0, 0)
+    made = worldly.post("invoice", {**body, "Line": [sell("6", 100)]})
+    named = {"Id": made["Id"], "SyncToken": "0", "CustomerRef": body["CustomerRef"], "Line": [sell("6", 10)]}
+    assert worldly.post("invoice", named)["CurrencyRef"]["value"] == "EUR"

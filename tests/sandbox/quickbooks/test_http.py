@@ -352,3 +352,25 @@ def test_what_was_read_can_be_written_back_as_it_is(call: Call, entity: str) -> 
         assert saved["SyncToken"] == str(int(row["SyncToken"]) + 1)
         changed = {name for name in saved.keys() | row.keys() if saved.get(name) != row.get(name)}
         assert changed <= {"SyncToken", "MetaData", "BillAddr", "ShipAddr", "Line", "DepositToAccountRef", "LinkedTxn"}
+
+
+def test_the_trace_id_has_the_shape_of_who_answers(call: Call, sandbox: QuickBooksSandbox) -> None:
+    service = call("GET", "customer/1").headers["intuit_tid"]
+    gateway = call("GET", "customer/1", token="short").headers["intuit_tid"]
+    oauth = requests.get(sandbox.discovery_url, timeout=10).headers["intuit_tid"]
+    assert re.fullmatch(r"1-[0-9a-f]{8}-[0-9a-f]{24}", service)
+    assert re.fullmatch(r"gw-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", gateway)
+    assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", oauth)
+
+
+def test_a_group_of_several_changes_is_counted_and_a_single_one_is_not(call: Call) -> None:
+    body = {"CustomerRef": {"value": "1"}, "Line": [line(10)]}
+    since = call("POST", "estimate", json=body).json()["Estimate"]["MetaData"]["CreateTime"]
+    params = {"entities": "Estimate", "changedSince": since}
+
+    def group() -> Any:
+        return call("GET", "cdc", params=params).json()["CDCResponse"][0]["QueryResponse"][0]
+
+    assert (group()["maxResults"], "totalCount" in group()) == (1, False)
+    call("POST", "estimate", json=body)
+    assert (group()["startPosition"], group()["maxResults"], group()["totalCount"]) == (1, 2, 2)

@@ -200,4 +200,6 @@ def test_an_exchange_rate_has_no_id(desk: Any) -> None:
     assert "Id" not in desk.post("exchangerate", rate)
     changed = desk.post("exchangerate", {**rate, "Rate": Decimal("1.3")})
     assert (changed["Rate"], changed["SyncToken"]) == (Decimal("1.3"), "1")
-    assert [one["Rate"] for one in desk.query("select * from ExchangeRate")] == [Decimal("1.3")]
+    assert [one["Rate"] for one in desk.query("select * from ExchangeRate where AsOfDate = '2020-01-01'")] == [
+        Decimal("1.3")
+    ]

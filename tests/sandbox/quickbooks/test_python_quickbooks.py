@@ -16,17 +16,33 @@ from quickbooks.exceptions import (
 from quickbooks.objects.account import Account
 from quickbooks.objects.attachable import Attachable
 from quickbooks.objects.base import PhoneNumber
+from quickbooks.objects.bill import Bill
+from quickbooks.objects.billpayment import BillPayment, BillPaymentLine, CheckPayment
 from quickbooks.objects.company_info import CompanyInfo
+from quickbooks.objects.companycurrency import CompanyCurrency
 from quickbooks.objects.creditmemo import CreditMemo
 from quickbooks.objects.customer import Customer
-from quickbooks.objects.detailline import DiscountLine, DiscountLineDetail, SalesItemLine, SalesItemLineDetail
+from quickbooks.objects.department import Department
+from quickbooks.objects.deposit import Deposit, DepositLine, DepositLineDetail
+from quickbooks.objects.detailline import (
+    AccountBasedExpenseLine,
+    AccountBasedExpenseLineDetail,
+    DiscountLine,
+    DiscountLineDetail,
+    ItemBasedExpenseLine,
+    ItemBasedExpenseLineDetail,
+    SalesItemLine,
+    SalesItemLineDetail,
+)
 from quickbooks.objects.employee import Employee
 from quickbooks.objects.estimate import Estimate
+from quickbooks.objects.exchangerate import ExchangeRate
 from quickbooks.objects.invoice import Invoice
 from quickbooks.objects.item import Item
 from quickbooks.objects.payment import Payment, PaymentLine
 from quickbooks.objects.paymentmethod import PaymentMethod
 from quickbooks.objects.preferences import Preferences
+from quickbooks.objects.purchase import Purchase
 from quickbooks.objects.refundreceipt import RefundReceipt
 from quickbooks.objects.salesreceipt import SalesReceipt
 from quickbooks.objects.taxagency import TaxAgency
@@ -34,6 +50,7 @@ from quickbooks.objects.taxcode import TaxCode
 from quickbooks.objects.taxrate import TaxRate
 from quickbooks.objects.taxservice import TaxRateDetails, TaxService
 from quickbooks.objects.term import Term
+from quickbooks.objects.trackingclass import Class
 from quickbooks.objects.vendor import Vendor
 
 from reconcile.sandbox.quickbooks.entities import RESOURCES, SHAPES
@@ -240,3 +257,86 @@ def test_a_note_is_attached(client: QuickBooks) -> None:
 
 def test_a_class_of_the_library_finds_an_account_in_any_case(client: QuickBooks) -> None:
     assert [one.Name for one in Account.where("Name = 'checking'", order_by="Name", qb=client)] == ["Checking"]
+
+
+def test_settings_currencies_and_rates_are_where_the_library_looks_for_them(client: QuickBooks) -> None:
+    settings = Preferences.get(qb=client)
+    assert settings.OtherPrefs.NameValue[0].Name == "SalesFormsPrefs.DefaultCustomerMessage"
+    settings.EmailMessagesPrefs.EstimateMessage.Subject = "Our offer"
+    settings.save(qb=client)
+    assert Preferences.get(qb=client).EmailMessagesPrefs.EstimateMessage.Subject == "Our offer"
+    assert CompanyCurrency.get(1, qb=client).Name == "Canadian Dollar"
+    rate = ExchangeRate.where("SourceCurrencyCode = 'EUR'", qb=client)[0]
+    rate.Rate += 1
+    rate.save(qb=client)
+    assert ExchangeRate.where("SourceCurrencyCode = 'EUR'", qb=client)[0].Rate == rate.Rate
+    assert rate.TargetCurrencyCode == "USD"
+
+
+def test_a_bill_is_paid_by_check_and_the_check_is_voided(client: QuickBooks) -> None:
+    line = AccountBasedExpenseLine()
+    line.Amount = 200
+    line.AccountBasedExpenseLineDetail = AccountBasedExpenseLineDetail()
+    line.AccountBasedExpenseLineDetail.AccountRef = Account.get(7, qb=client).to_ref()
+    bill = Bill()
+    bill.VendorRef = Vendor.get(56, qb=client).to_ref()
+    bill.Line.append(line)
+    bill.save(qb=client)
+    part = BillPaymentLine()
+    part.Amount = 200
+    part.LinkedTxn.append(bill.to_linked_txn())
+    payment = BillPayment()
+    payment.PayType = "Check"
+    payment.TotalAmt = 200
+    payment.VendorRef = bill.VendorRef
+    payment.CheckPayment = CheckPayment()
+    payment.CheckPayment.BankAccountRef = Account.where("AccountSubType = 'Checking'", qb=client)[0].to_ref()
+    payment.Line.append(part)
+    payment.save(qb=client)
+    assert Bill.get(bill.Id, qb=client).Balance == 0
+    payment.void(qb=client)
+    voided = BillPayment.get(payment.Id, qb=client)
+    assert (voided.TotalAmt, voided.PrivateNote) == (0, "Voided")
+    assert Bill.get(bill.Id, qb=client).Balance == 200
+
+
+def test_a_purchase_by_card_keeps_the_pseudo_code_it_was_given(client: QuickBooks) -> None:
+    line = ItemBasedExpenseLine()
+    line.Amount = 100
+    detail = line.ItemBasedExpenseLineDetail = ItemBasedExpenseLineDetail()
+    detail.UnitPrice, detail.Qty, detail.BillableStatus = 100, 1, "NotBillable"
+    detail.ItemRef = Item.filter(Type="Inventory", max_results=1, qb=client)[0].to_ref()
+    detail.TaxCodeRef = TaxCode.all(max_results=1, qb=client)[0].to_ref()
+    purchase = Purchase()
+    purchase.PaymentType = "CreditCard"
+    purchase.AccountRef = Account.get(42, qb=client).to_ref()
+    purchase.DocNumber = "Doc123"
+    purchase.Line.append(line)
+    purchase.save(qb=client, params={"include": "allowduplicatedocnum"})
+    read = Purchase.get(purchase.Id, qb=client)
+    assert (read.DocNumber, read.TotalAmt) == ("Doc123", 100)
+    assert read.Line[0].ItemBasedExpenseLineDetail.TaxCodeRef.value == "TAX"
+
+
+@pytest.mark.parametrize("kind", [Department, Class])
+def test_a_place_and_a_class_are_made_and_renamed(client: QuickBooks, kind: Any) -> None:
+    made = kind()
+    made.Name = f"New {kind.__name__}"
+    made.save(qb=client)
+    first = kind.all(max_results=1, qb=client)[0]
+    first.Name = f"Renamed {kind.__name__}"
+    first.save(qb=client)
+    assert kind.get(first.Id, qb=client).Name == f"Renamed {kind.__name__}"
+
+
+def test_money_goes_from_one_bank_account_to_another_in_a_deposit(client: QuickBooks) -> None:
+    source, target = Account.filter(AccountType="Bank", max_results=2, qb=client)
+    line = DepositLine()
+    line.Amount, line.DetailType = 20.0, "DepositLineDetail"
+    line.DepositLineDetail = DepositLineDetail()
+    line.DepositLineDetail.AccountRef = source.to_ref()
+    deposit = Deposit()
+    deposit.DepositToAccountRef = target.to_ref()
+    deposit.Line.append(line)
+    deposit.save(qb=client)
+    assert Deposit.get(deposit.Id, qb=client).TotalAmt == 20

@@ -1,6 +1,7 @@
 """Reports tie to the company's control totals."""
 
 import json
+from decimal import Decimal
 from importlib.resources import files
 from typing import Any
 
@@ -47,3 +48,14 @@ def test_transactions_of_a_period_are_listed_by_date(desk: Any) -> None:
         report(desk.company.state, "TransactionList", {"start_date": "2000-01-01", "end_date": "2000-12-31"})["Rows"]
         == {}
     )
+
+
+def test_each_age_has_its_heading_its_rows_and_its_sum(desk: Any) -> None:
+    made = report(desk.company.state, "AgedReceivableDetail", {})
+    assert [column["ColType"] for column in made["Columns"]["Column"]][:3] == ["tx_date", "txn_type", "doc_num"]
+    assert [option["Name"] for option in made["Header"]["Option"]] == ["report_date", "NoReportData"]
+    for section in made["Rows"]["Row"]:
+        title = cells(section["Header"])[0]
+        owed = sum(Decimal(cells(row)[-1]) for row in section["Rows"]["Row"])
+        assert cells(section["Summary"]) == [f"Total for {title}", "", "", "", "", f"{owed:.2f}", f"{owed:.2f}"]
+        assert {row["type"] for row in section["Rows"]["Row"]} == {"Data"}

@@ -65,3 +65,9 @@ def test_the_empty_company_has_no_business_yet(kind: str) -> None:
     assert b'"QueryResponse":{}' in company.query(f"select * from {kind}")
     assert b'"totalCount":2' in company.query("select count(*) from TaxCode")
     assert b'"totalCount":5' in company.query("select count(*) from Term")
+
+
+def test_forms_of_the_sample_carry_their_customer_s_addresses(desk: Any) -> None:
+    customer, invoice = desk.get("customer", "1"), desk.get("invoice", "9")
+    assert (invoice["BillAddr"], invoice["ShipAddr"]) == (customer["BillAddr"], customer["ShipAddr"])
+    assert desk.get("payment", "15")["DepositToAccountRef"] == {"value": "35"}

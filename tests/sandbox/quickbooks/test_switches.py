@@ -186,3 +186,23 @@ def test_a_fault_and_its_request_id(desk: Any) -> None:
                 desk.post("customer", fine, request_id=key)
         else:
             assert desk.post("customer", fine, request_id=key)["Active"]
+
+
+def test_the_preferences_say_who_computes_the_tax(desk: Any) -> None:
+    def told() -> bool:
+        return bool(desk.get("preferences", "1")["TaxPrefs"]["PartnerTaxEnabled"])
+
+    assert not told()
+    desk.switch("automated_sales_tax", True)
+    assert told()
+    desk.switch("bare_numbers", False)
+    assert told()
+    desk.switch("automated_sales_tax", False)
+    assert not told()
+
+
+def test_how_many_tax_codes_come_when_one_is_asked_for(desk: Any) -> None:
+    assert [code["Id"] for code in desk.query("select * from TaxCode maxresults 1")] == ["TAX", "NON", "2", "3"]
+    assert [code["Id"] for code in desk.query("select * from TaxCode startposition 3 maxresults 1")] == ["2", "3"]
+    desk.switch("tax_codes_paged", True)
+    assert [code["Id"] for code in desk.query("select * from TaxCode maxresults 1")] == ["TAX"]

@@ -1,7 +1,8 @@
 """The command line. Every failure is one clear sentence and an exit code.
 
 Exit codes of a run: 0 agreed, 1 agreed except held records, 2 a step failed (or something broke that nobody expected,
-so that nothing is proven), 3 stopped before writing (wrong settings, wrong usage and unreachable systems included).
+so that nothing is proven), 3 stopped before writing (wrong settings, wrong usage and unreachable systems included),
+4 deferred (a system asked for patience), 5 stopped because the company must be connected again.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ _COLOURS = {
     Outcome.STEP_FAILED: "red",
     Outcome.STOPPED: "red",
     Outcome.RUNNING: "blue",
+    Outcome.DEFERRED: "yellow",
+    Outcome.DISCONNECTED: "red",
 }
 
 
@@ -76,7 +79,8 @@ def run(
     """Run one company now: pull, compare, check, push in five steps, tie out, file the evidence.
 
     Exit codes: 0 both sides agree (or the dry run came to its end), 1 they agree except for held records,
-    2 a step failed, 3 stopped before anything was written.
+    2 a step failed, 3 stopped before anything was written, 4 deferred: QuickBooks asked for patience and it is tried
+    again later, 5 stopped: the company must be connected to QuickBooks again.
     """
     from reconcile.config import load_config
     from reconcile.runner.execute import Request, execute
@@ -372,7 +376,7 @@ def _run_folder(given: str, runs_folder: Path) -> str:
 
 def _print_run(found: Run, folder: Path) -> None:
     console = Console(highlight=False)
-    console.print(Text(found.outcome.value.upper(), style=f"bold {_COLOURS[found.outcome]}"))
+    console.print(Text(found.headline.upper(), style=f"bold {_COLOURS[found.outcome]}"))
     console.print(Text(_inert(found.reason)))
     for step in found.steps:
         numbers = f"{step.done} done" + "".join(
@@ -397,7 +401,7 @@ def _print_runs(listed: Iterable[Run]) -> None:
     for found in listed:
         started = f"{found.started_at.astimezone(CENTRAL):%Y-%m-%d %H:%M} Central"
         line = Text(f"{found.id}  {found.company}  {started}  {found.slot or found.kind}  ")
-        console.print(line.append(found.outcome.value, style=f"bold {_COLOURS[found.outcome]}"), soft_wrap=True)
+        console.print(line.append(found.headline, style=f"bold {_COLOURS[found.outcome]}"), soft_wrap=True)
         if found.reason:
             console.print(Padding(Text(_inert(found.reason)), (0, 0, 0, 4)))
 

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
 from reconcile.config import CompanyConfig, Config
-from reconcile.errors import ConfigurationError, RefusedError
+from reconcile.errors import ConfigurationError, DisconnectedError
 from reconcile.model.entities import Side
 from reconcile.sides.billing import BillingReader, BillingWriter
 from reconcile.sides.quickbooks import (
@@ -22,7 +22,9 @@ from reconcile.sides.quickbooks import (
     QuickBooksSession,
     QuickBooksWriter,
     Tokens,
+    Waiting,
     shared_limiter,
+    unnoticed,
 )
 from reconcile.sides.side import Readable, Writable
 from reconcile.state.database import open_state
@@ -44,7 +46,7 @@ class VaultTokenStore:
         """The newest tokens.
 
         Raises:
-            RefusedError: none are stored for this company; also when it was disconnected just now.
+            DisconnectedError: none are stored for this company; also when it was disconnected just now.
         """
         return tokens_of(self._kept())
 
@@ -55,11 +57,15 @@ class VaultTokenStore:
     def _kept(self) -> Mapping[str, str]:
         kept = self.vault.load(self.company)
         if kept is None:
-            raise RefusedError(
-                f"{self.company} is not (or no longer) connected to QuickBooks. Connect it: `reconcile connect "
-                f"{self.company}`."
+            raise DisconnectedError(
+                f"{self.company} is not (or no longer) connected to QuickBooks: it was disconnected. {self.reconnect}"
             )
         return kept
+
+    @property
+    def reconnect(self) -> str:
+        """How to connect the company again."""
+        return f"Connect it again: `reconcile connect {self.company}`."
 
     def lock(self) -> AbstractContextManager[object]:
         """Serialises refreshes across processes."""
@@ -138,25 +144,31 @@ def company_secrets(config: Config, company: str, engine: Engine) -> frozenset[s
     return frozenset(value for value in secret if value)
 
 
-def connect_readers(config: Config, company: CompanyConfig, engine: Engine) -> Mapping[Side, Readable]:
+def connect_readers(
+    config: Config, company: CompanyConfig, engine: Engine, on_wait: Waiting = unnoticed
+) -> Mapping[Side, Readable]:
     """Both sides, for reading only: these objects have no write methods."""
     return {
-        Side.BOOKS: QuickBooksReader(quickbooks_session(config, company, engine)),
+        Side.BOOKS: QuickBooksReader(quickbooks_session(config, company, engine, on_wait)),
         Side.BILLING: BillingReader(company.billing.url, company.key, currency=company.currency),
     }
 
 
-def connect_writers(config: Config, company: CompanyConfig, engine: Engine) -> Mapping[Side, Writable]:
+def connect_writers(
+    config: Config, company: CompanyConfig, engine: Engine, on_wait: Waiting = unnoticed
+) -> Mapping[Side, Writable]:
     """Both sides, for reading and writing."""
-    session = quickbooks_session(config, company, engine)
+    session = quickbooks_session(config, company, engine, on_wait)
     return {
         Side.BOOKS: QuickBooksWriter(session, income_account=company.books.income_account),
         Side.BILLING: BillingWriter(company.billing.url, company.key, currency=company.currency),
     }
 
 
-def quickbooks_session(config: Config, company: CompanyConfig, engine: Engine) -> QuickBooksSession:
-    """The connection to a company's QuickBooks, with what is stored of it.
+def quickbooks_session(
+    config: Config, company: CompanyConfig, engine: Engine, on_wait: Waiting = unnoticed
+) -> QuickBooksSession:
+    """The connection to a company's QuickBooks, with what is stored of it; ``on_wait`` is told before every wait.
 
     Raises:
         ConfigurationError: nothing is stored, or it is for another company than reconcile.toml names.
@@ -173,7 +185,7 @@ def quickbooks_session(config: Config, company: CompanyConfig, engine: Engine) -
     books = company.books
     limits = Limits(per_second=books.calls_per_second, per_minute=books.calls_per_minute)
     limiter = shared_limiter(connection.base_url, connection.realm_id, limits)
-    return QuickBooksSession(connection, VaultTokenStore(vault, company.key), limiter=limiter)
+    return QuickBooksSession(connection, VaultTokenStore(vault, company.key), limiter=limiter, on_wait=on_wait)
 
 
 def _realm(company: CompanyConfig, stored: Mapping[str, str]) -> str:

@@ -9,12 +9,17 @@
     │   └── LeaseError                 another run holds this company
     ├── SideError                      one of the two systems could not be used
     │   ├── UnreachableError           no answer: network, address, time-out
+    │   │   └── DeferredError          not now: it asks for patience, or is in trouble; the company is tried again later
     │   ├── RefusedError               it answered "no": credentials, permission, company
+    │   │   └── DisconnectedError      the company must be connected again by a person
     │   └── IncompletePullError        what was read is not all there is; it must not become a snapshot
     └── StepFailedError                a push step could not be completed; later steps must not start
 """
 
 from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
 
 
 class ReconcileError(Exception):
@@ -45,8 +50,53 @@ class UnreachableError(SideError):
     """No answer came: network, address, time-out. For a write the outcome is unknown, never failed."""
 
 
+class Cause(StrEnum):
+    """Why a system cannot be used for a while."""
+
+    BUSY = "busy"  # it asks for fewer requests
+    QUOTA = "quota"  # it has asked for that so long that the program's allowance must be used up
+    TROUBLE = "trouble"  # it answers with errors of its own
+    TOO_LARGE = "too large"  # an answer without measure
+
+
+class DeferredError(UnreachableError):
+    """Not now: what was to be done is to be tried again later, by the same run made anew.
+
+    Attributes:
+        cause: why.
+        wait: how long the system itself asked to be left alone; zero when it did not say.
+        waits: how often in a row it was waited for without an answer.
+        answered: whether it had answered anything else before, on the same connection.
+        doubtful: the request that was given up may have been carried out all the same.
+        alone: only this request met it; others may still be answered.
+    """
+
+    def __init__(
+        self,
+        sentence: str,
+        cause: Cause = Cause.TROUBLE,
+        *,
+        wait: timedelta = timedelta(0),
+        waits: int = 0,
+        answered: bool = False,
+        doubtful: bool = False,
+        alone: bool = False,
+    ) -> None:
+        super().__init__(sentence)
+        self.cause = cause
+        self.wait = wait
+        self.waits = waits
+        self.answered = answered
+        self.doubtful = doubtful
+        self.alone = alone
+
+
 class RefusedError(SideError):
     """The system answered "no": credentials, permission, company."""
+
+
+class DisconnectedError(RefusedError):
+    """The company must be connected again by a person; the message says by which command."""
 
 
 class IncompletePullError(SideError):

@@ -16,7 +16,7 @@ from reconcile.connections import company_secrets
 from reconcile.errors import ConfigurationError
 from reconcile.evidence import RunFolder, digest, manifest, read_verdict, redact, redacted, write_json, write_text
 from reconcile.model.journal import EntryStatus
-from reconcile.model.runs import Run
+from reconcile.model.runs import DISCONNECTED, Run
 from reconcile.state import runs
 from reconcile.state.journal import Journal
 from reconcile.verdict import Execution, judge
@@ -78,6 +78,8 @@ def _told(run: Run) -> dict[str, Any]:
         "outcome": run.outcome.value,
         "exit_code": run.outcome.exit_code,
         "reason": run.reason,
+        "deferred": run.deferral.as_json() if run.deferral else None,
+        "disconnected_since": run.counts.get(DISCONNECTED),
         "parameters": dict(run.parameters),
         "slot": run.slot,
         "slot_date": run.slot_date.isoformat() if run.slot_date else None,

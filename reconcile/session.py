@@ -10,7 +10,9 @@ from __future__ import annotations
 import atexit
 import os
 import socket
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from time import monotonic
@@ -31,16 +33,25 @@ from reconcile.compare.simulation import simulate
 from reconcile.compare.tieout import TieOut, control_totals, receivables_by_age
 from reconcile.config import CompanyConfig, Config, load_config
 from reconcile.connections import connect_readers, connect_writers
-from reconcile.errors import ConfigurationError, GuardError, ReconcileError, StepFailedError, StoppedBeforeWritingError
+from reconcile.errors import (
+    ConfigurationError,
+    DeferredError,
+    DisconnectedError,
+    GuardError,
+    ReconcileError,
+    StepFailedError,
+    StoppedBeforeWritingError,
+)
 from reconcile.evidence import RunFolder, make_folder, write_json, write_text
 from reconcile.filing import file_run
 from reconcile.gate import Gate
+from reconcile.interruption import deferral, deferred_words, disconnected_words, left_words
 from reconcile.model.changes import Agreement, Comparison
 from reconcile.model.entities import Entity, Side, label_column
 from reconcile.model.findings import Finding, Severity, findings_frame
 from reconcile.model.money import show
 from reconcile.model.plan import Plan
-from reconcile.model.runs import CENTRAL, Mode, Outcome, Run, StepResult, StepStatus
+from reconcile.model.runs import CENTRAL, DEFERRED, DISCONNECTED, Mode, Outcome, Run, StepResult, StepStatus
 from reconcile.model.snapshot import Snapshot
 from reconcile.push.references import References
 from reconcile.push.settle import Settled, settle, unresolved_findings
@@ -58,6 +69,7 @@ RUN_VARIABLE = "RECONCILE_RUN"
 """Environment variable by which the runner tells the notebook which run it is."""
 
 INTERACTIVE = "interactive"
+_RUNS_LOOKED_AT = 50
 LEASE_TIME = timedelta(minutes=15)
 OVERLAP = timedelta(minutes=10)
 """How far a delta reaches back before the last cursor: the sides' clocks and late commits need it (API file 5.3)."""
@@ -144,6 +156,7 @@ class Session:
         self._read_at = 0.0
         self.gate = Gate(engine, run)
         self.reports: dict[Entity, StepReport] = {}
+        self._waited: Counter[str] = Counter()
 
     # ---------------------------------------------------------------- open
 
@@ -164,7 +177,8 @@ class Session:
             ConfigurationError: a setting or parameter is wrong.
             LeaseError: another run holds this company.
             GuardError: another company answers behind a connection.
-            SideError: a side cannot be reached or refuses.
+            SideError: a side cannot be reached or refuses; a :class:`~reconcile.errors.DeferredError` when it asks for
+                patience, which any stage may raise.
         """
         speak_plainly()
         if apply:
@@ -176,7 +190,8 @@ class Session:
         run = _given_run(engine, company) or _interactive_run(config, engine, company, chosen, apply=apply, slot=slot)
         session = cls(config, known, engine, run)
         session._enforced = _saved_plan(plan_to_enforce, company) if plan_to_enforce else None
-        session._connect()
+        with session._unless_interrupted():
+            session._connect()
         return session
 
     def _connect(self) -> None:
@@ -184,10 +199,10 @@ class Session:
             holder = f"{socket.gethostname()}:{os.getpid()}"
             self._lease = lease.acquire(self._engine, self.company.key, holder, self.run.id, LEASE_TIME)
             atexit.register(self.close)
-            self._writers = connect_writers(self.config, self.company, self._engine)
+            self._writers = connect_writers(self.config, self.company, self._engine, self._waiting)
             self._readers = self._writers
         else:
-            self._readers = connect_readers(self.config, self.company, self._engine)
+            self._readers = connect_readers(self.config, self.company, self._engine, self._waiting)
         for side, reader in self._readers.items():
             self._recognise(side, reader)
         if self._writers is not None:
@@ -223,6 +238,51 @@ class Session:
     def __repr__(self) -> str:
         return f"Run {self.run.id} of {self.company.key}, {self.run.mode}, {_writing(apply=self.run.apply)}"
 
+    # ---------------------------------------------------------------- waiting, and breaking off
+
+    def _waiting(self, reason: str, seconds: float) -> None:
+        """Say a wait, once for each reason; all are counted."""
+        if reason not in self._waited:
+            report.note(f"Waiting: {reason} (about {seconds:.0f} s). The run goes on by itself.")
+        self._waited[reason] += 1
+
+    @contextmanager
+    def _unless_interrupted(self, *, proving: bool = False) -> Iterator[None]:
+        """File the run as deferred or disconnected when a side cannot be used any longer, and raise that in full."""
+        try:
+            yield
+        except (DeferredError, DisconnectedError) as error:
+            raise self._interrupted(error, proving=proving) from None
+        finally:
+            if self._waited:
+                runs.record_counts(self._engine, self.run.id, {"waits": dict(self._waited)})
+
+    def _interrupted(
+        self, error: DeferredError | DisconnectedError, *, proving: bool
+    ) -> DeferredError | DisconnectedError:
+        run = runs.get(self._engine, self.run.id)
+        left = left_words(run.steps, error, apply=run.apply, proving=proving)
+        if self._writers is not None and self.reports:
+            left += self._say_midnight_risk({Side.BILLING})
+        now = datetime.now(UTC)
+        last = next((one for one in runs.find(self._engine, run.company, limit=2) if one.id != run.id), None)
+        told: DeferredError | DisconnectedError
+        if isinstance(error, DeferredError):
+            earlier = [one for one in runs.find(self._engine, limit=_RUNS_LOOKED_AT) if one.id != run.id]
+            found = deferral(error, run.company, last, earlier, now)
+            told = DeferredError(deferred_words(error, found, run, left), found.cause)
+            counts: dict[str, object] = {DEFERRED: found.as_json()}
+        else:
+            known = last is not None and last.outcome is Outcome.DISCONNECTED
+            since = last.counts.get(DISCONNECTED) if last is not None and known else now.isoformat()
+            told = DisconnectedError(disconnected_words(error, left))
+            counts = {DISCONNECTED: since}
+        runs.record_counts(self._engine, run.id, {**counts, FAILURE: str(told)})
+        self.close()
+        if run.kind == INTERACTIVE:
+            file_run(self.config, self._engine, run.id, Execution(Ending.CELL_FAILED, str(told)))
+        return told
+
     # ---------------------------------------------------------------- pull
 
     def pull(self) -> tuple[SideFrames, SideFrames]:
@@ -232,6 +292,10 @@ class Session:
             SideError: a side could not be read completely; nothing incomplete is ever compared.
             GuardError: what was read has the shape of a disaster (an emptied or shrunken side).
         """
+        with self._unless_interrupted():
+            return self._pull()
+
+    def _pull(self) -> tuple[SideFrames, SideFrames]:
         self._read_at = monotonic()
         since = self._since() if self.run.mode is Mode.DELTA else None
         if since is None:
@@ -413,8 +477,11 @@ class Session:
         self.reports[entity] = done
         runs.record_step(self._engine, self.run.id, done.result)
         report.display(report.step(done.result, attempts_frame(done.attempts)))
-        if done.result.status is StepStatus.FAILED:
-            self._explain_failure(done)
+        with self._unless_interrupted():
+            if done.halt is not None:
+                raise done.halt
+            if done.result.status is StepStatus.FAILED:
+                self._explain_failure(done)
 
     def _insist_on_earlier_steps(self, entity: Entity) -> None:
         synced = {step.step for step in runs.get(self._engine, self.run.id).steps if step.status is StepStatus.SYNCED}
@@ -439,20 +506,25 @@ class Session:
 
     def _explain_failure(self, failed: StepReport) -> None:
         """A failed step: bring the frames up to date, show what midnight would charge twice, then raise."""
-        self._refresh()
+        at_risk = self._say_midnight_risk(tuple(Side))
         self._remember_waiting()
-        risk = self.midnight_risk()
-        write_json(self.folder.path / "midnight-risk.json", risk.to_dict("records"))
-        report.display(report.midnight_risk(risk))
         try:
             insist(failed)
         except StepFailedError as error:
-            reason = f"{error}{_risk_sentence(risk)}"
+            reason = f"{error}{at_risk}"
             runs.record_counts(self._engine, self.run.id, {FAILURE: reason})
             self.close()
             if self.run.kind == INTERACTIVE:
                 file_run(self.config, self._engine, self.run.id, Execution(Ending.CELL_FAILED, reason))
             raise StepFailedError(reason) from None
+
+    def _say_midnight_risk(self, readable: Iterable[Side]) -> str:
+        """Show and file what midnight would charge twice, from these sides read back; gives the sentence of it."""
+        self._refresh(readable)
+        risk = self.midnight_risk()
+        write_json(self.folder.path / "midnight-risk.json", risk.to_dict("records"))
+        report.display(report.midnight_risk(risk))
+        return _risk_sentence(risk)
 
     def midnight_risk(self) -> pd.DataFrame:
         """Invoices that ReliaBills would charge at midnight although QuickBooks has them paid; minor units."""
@@ -468,7 +540,7 @@ class Session:
             pairs[entity] = both.drop_duplicates("books_id").drop_duplicates("billing_id").reset_index(drop=True)
         return pairs
 
-    def _refresh(self) -> None:
+    def _refresh(self, readable: Iterable[Side] = tuple(Side)) -> None:
         """Read back what was written, and the invoices that payments settled, so that the frames are true again."""
         touched: dict[tuple[Side, Entity], set[str]] = {}
         for attempt in (attempt for done in self.reports.values() for attempt in done.attempts):
@@ -476,8 +548,8 @@ class Session:
             if side is None or attempt.record_id is None:
                 continue
             touched.setdefault((side, operation.step), set()).add(attempt.record_id)
-        for side, reader in self._readers.items():
-            snapshots = dict(self._frames[side])
+        for side in readable:
+            reader, snapshots = self._readers[side], dict(self._frames[side])
             for entity in (*[e for e in Entity if e is not Entity.INVOICE], Entity.INVOICE):
                 ids = touched.get((side, entity), set())
                 if entity is Entity.INVOICE:
@@ -506,7 +578,8 @@ class Session:
             books, billing = simulate(self._plan, self.books, self.billing, self._pairs())
             self._frames = {Side.BOOKS: SideFrames(Side.BOOKS, books), Side.BILLING: SideFrames(Side.BILLING, billing)}
         else:
-            self._refresh()
+            with self._unless_interrupted(proving=True):
+                self._refresh()
         tied = control_totals(self.books, self.billing, self._pairs(), self._findings)
         self._say_what_was_stored_otherwise()
         self._save_frame("tie-out", tied.totals)

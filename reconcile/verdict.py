@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from reconcile.model.entities import Entity
-from reconcile.model.runs import Outcome, Run, StepStatus
+from reconcile.model.runs import DEFERRED, DISCONNECTED, Outcome, Run, StepStatus
 
 FAILURE = "failure"
 """Key among a run's counts under which the session records why a step failed, in full."""
@@ -92,6 +92,10 @@ def _unfinished(run: Run, execution: Execution, writes: int) -> Verdict:
     recorded = str(run.counts.get(FAILURE, "")) or failed
     said = recorded if execution.ending is Ending.CELL_FAILED else ""
     reason = said or execution.reason or recorded or f"The run ended early: {execution.ending.value}."
+    if execution.ending is Ending.CELL_FAILED:
+        for key, outcome in ((DEFERRED, Outcome.DEFERRED), (DISCONNECTED, Outcome.DISCONNECTED)):
+            if run.counts.get(key):
+                return Verdict(outcome, reason)
     return Verdict(Outcome.STEP_FAILED if started else Outcome.STOPPED, reason)
 
 

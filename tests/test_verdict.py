@@ -73,4 +73,4 @@ def test_an_unfinished_run_speaks_with_the_failing_steps_reason_when_the_process
 
 
 def test_exit_codes_are_those_of_the_documentation() -> None:
-    assert [outcome.exit_code for outcome in Outcome] == [2, 0, 1, 2, 3, 0]
+    assert [outcome.exit_code for outcome in Outcome] == [2, 0, 1, 2, 3, 0, 4, 5]

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from reconcile.config import Config
 from reconcile.connections import open_vault, tokens_of
 from reconcile.model.entities import Side
-from reconcile.model.runs import Run
+from reconcile.model.runs import Outcome, Run
 from reconcile.sides.quickbooks import Tokens
 from reconcile.state import companies, runs
 from reconcile.state.companies import KnownIdentity
@@ -51,6 +51,9 @@ class Standing:
                 ("refresh token until", f"{_shown(self.tokens.refresh_expires_at)} (every renewal moves it on)"),
                 ("consent until", _shown(self.tokens.connection_expires_at)),
             ]
+        deferral = self.runs[0].deferral if self.runs and self.runs[0].outcome is Outcome.DEFERRED else None
+        if deferral is not None:
+            found.append(("deferred", f"{deferral.cause}, tried again after {_shown(deferral.until)}"))
         return found + ([("other company because", self.because)] if self.because else [])
 
     def warnings(self, now: datetime) -> list[str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from reconcile.errors import Cause
 from reconcile.model.entities import Entity
 
 CENTRAL = ZoneInfo("America/Chicago")
@@ -31,10 +32,12 @@ class Outcome(StrEnum):
     STEP_FAILED = "a step failed"
     STOPPED = "stopped before writing"
     PLANNED = "planned"  # a dry run that came to its end
+    DEFERRED = "deferred"  # a system asked for patience: what is written stays, the rest is tried again later
+    DISCONNECTED = "stopped: disconnected"  # the company must be connected again by a person
 
     @property
     def exit_code(self) -> int:
-        """0 agreed or planned, 1 agreed except held, 2 a step failed, 3 stopped before writing."""
+        """0 agreed or planned, 1 agreed except held, 2 a step failed, 3 stopped, 4 deferred, 5 disconnected."""
         return {
             Outcome.AGREED: 0,
             Outcome.PLANNED: 0,
@@ -42,6 +45,8 @@ class Outcome(StrEnum):
             Outcome.STEP_FAILED: 2,
             Outcome.STOPPED: 3,
             Outcome.RUNNING: 2,
+            Outcome.DEFERRED: 4,
+            Outcome.DISCONNECTED: 5,
         }[self]
 
 
@@ -52,6 +57,7 @@ class StepStatus(StrEnum):
     SYNCED = "synced"
     FAILED = "failed"
     PLANNED = "planned"  # shown, not written (dry run)
+    BROKEN_OFF = "broken off"  # the system could not be used any longer; what was not sent is not failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,7 @@ class StepResult:
 
     Attributes:
         step: its entity.
-        status: synced, failed, started (never finished) or planned.
+        status: synced, failed, started (never finished), planned or broken off.
         done, failed, held, unknown: numbers of operations.
         reason: why it failed, for a bookkeeper; empty otherwise. May quote hostile text.
     """
@@ -72,6 +78,59 @@ class StepResult:
     held: int = 0
     unknown: int = 0
     reason: str = ""
+
+
+DEFERRED = "deferred"
+"""Key among a run's counts under which its :class:`Deferral` is kept."""
+
+DISCONNECTED = "disconnected"
+"""Key among a run's counts under which stands since when (UTC, ISO 8601) the company needs to be connected again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deferral:
+    """Why a run could not go on for now, and when the company is to be tried again.
+
+    Attributes:
+        cause: busy, quota, trouble or too large.
+        until: before this moment (UTC) trying again is of no use.
+        since: when the first of this company's deferred runs in a row was deferred, UTC.
+        times: how many runs in a row were deferred.
+        waits: how often in a row the system was waited for in vain when this run was given up.
+        answered: whether it had answered this run anything before.
+    """
+
+    cause: Cause
+    until: datetime
+    since: datetime
+    times: int = 1
+    waits: int = 0
+    answered: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """As ``run.json`` and the state keep it."""
+        return {
+            "cause": self.cause.value,
+            "until": self.until.astimezone(UTC).isoformat(),
+            "since": self.since.astimezone(UTC).isoformat(),
+            "times": self.times,
+            "waits": self.waits,
+            "answered": self.answered,
+        }
+
+
+def deferral_of(kept: Mapping[str, Any] | None) -> Deferral | None:
+    """What :meth:`Deferral.as_json` gave."""
+    if not kept:
+        return None
+    moments = {name: datetime.fromisoformat(str(kept[name])) for name in ("until", "since")}
+    return Deferral(
+        Cause(kept["cause"]),
+        **moments,
+        times=int(kept["times"]),
+        waits=int(kept["waits"]),
+        answered=bool(kept["answered"]),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +171,14 @@ class Run:
     counts: Mapping[str, Any] = field(default_factory=dict)
     control_totals: Mapping[str, Any] = field(default_factory=dict)
     steps: tuple[StepResult, ...] = ()
+
+    @property
+    def deferral(self) -> Deferral | None:
+        """Why and until when it was deferred; ``None`` when it was not."""
+        return deferral_of(self.counts.get(DEFERRED))
+
+    @property
+    def headline(self) -> str:
+        """What it came to, in a few words: ``agreed``, ``deferred: quota``, ..."""
+        deferral = self.deferral if self.outcome is Outcome.DEFERRED else None
+        return f"{self.outcome.value}: {deferral.cause}" if deferral else self.outcome.value

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from reconcile.errors import StepFailedError
+from reconcile.errors import SideError, StepFailedError
 from reconcile.model.entities import Entity, Side, field
 from reconcile.model.findings import Finding, Severity
 from reconcile.model.journal import AgreementUpdate, Answer, Entry, EntryStatus
@@ -31,13 +31,17 @@ _STATUS = {
 }
 
 
+NOT_SENT = "not sent"
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """What came of one operation.
 
     Attributes:
         operation: as planned.
-        status: ``done``, ``failed``, ``stale``, ``unknown`` or ``waiting`` (what it refers to does not exist yet).
+        status: ``done``, ``failed``, ``stale``, ``unknown``, ``waiting`` (what it refers to does not exist yet) or
+            ``not sent`` (its side cannot be written now).
         record_id: id on the written side; ``None`` when nothing was written.
         reason: why it is not done, for a bookkeeper; may quote hostile text.
         differs: names of fields that the side stored otherwise than asked.
@@ -52,10 +56,14 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class StepReport:
-    """A push step's result and everything behind it."""
+    """A push step's result and everything behind it.
+
+    ``halt`` is why a side cannot be written any longer; ``None`` when the step came to its end.
+    """
 
     result: StepResult
     attempts: tuple[Attempt, ...]
+    halt: SideError | None = None
 
 
 class Pusher:
@@ -75,6 +83,7 @@ class Pusher:
         self._journal = journal
         self._references = references
         self._versions = versions
+        self._halted: dict[Side, SideError] = {}
 
     def push(self, step: Entity, findings: Sequence[Finding] = (), progress: Progress = no_progress) -> StepReport:
         """Carry out one step of the plan, all of its good records, whatever happens to single ones.
@@ -88,9 +97,13 @@ class Pusher:
         for side in Side:
             waiting = [operation for operation in operations if operation.side is side]
             for chunk in _chunks(waiting, self._sides[side].batch_size):
-                attempts.extend(self._write(side, chunk))
+                if side in self._halted:
+                    attempts.extend(Attempt(operation, NOT_SENT) for operation in chunk)
+                else:
+                    attempts.extend(self._write(side, chunk))
                 progress(len(attempts), len(operations))
-        return StepReport(_result(step, attempts, findings), tuple(attempts))
+        halt = next(iter(self._halted.values()), None)
+        return StepReport(_result(step, attempts, findings, halt), tuple(attempts), halt)
 
     def _remember(self, operations: Sequence[Operation]) -> Iterator[Attempt]:
         updates: list[tuple[Operation, AgreementUpdate]] = []
@@ -137,6 +150,9 @@ class Pusher:
         ]
         self._journal.mark_sent(entries)
         outcomes = self._sides[side].write(writes)
+        halt = next((outcome.halt for outcome in outcomes if outcome.halt is not None), None)
+        if halt is not None:
+            self._halted[side] = halt
         answers: list[Answer] = []
         attempts: list[Attempt] = []
         for (operation, _), entry, outcome in zip(resolved, entries, outcomes, strict=True):
@@ -159,7 +175,9 @@ class Pusher:
             agreement=None,
         )
         if outcome.status is not Status.DONE or outcome.id is None:
-            return answer, Attempt(operation, outcome.status.value, outcome.id, outcome.reason)
+            put_off = outcome.halt is not None and outcome.status is Status.FAILED
+            status = NOT_SENT if put_off else outcome.status.value
+            return answer, Attempt(operation, status, outcome.id, outcome.reason)
         books_id, billing_id = _both_ids(
             operation,
             outcome.id if side is Side.BOOKS else operation.books_id,
@@ -236,21 +254,32 @@ def _chunks(operations: Sequence[Operation], size: int) -> Iterator[Sequence[Ope
         yield operations[start : start + size]
 
 
-def _result(step: Entity, attempts: Sequence[Attempt], findings: Sequence[Finding]) -> StepResult:
+def _result(
+    step: Entity, attempts: Sequence[Attempt], findings: Sequence[Finding], halt: SideError | None = None
+) -> StepResult:
     stops = [finding for finding in findings if finding.entity is step and finding.severity is Severity.STOP]
     held = sum(finding.entity is step and finding.severity is Severity.HOLD for finding in findings)
-    unfinished = [attempt for attempt in attempts if attempt.status != "done"]
+    for_itself = {"done", NOT_SENT, "unknown"} if halt is not None else {"done"}
+    unfinished = [attempt for attempt in attempts if attempt.status not in for_itself]
     sentences = [f"{finding.sentence} {finding.remedy}" for finding in stops]
     sentences += [_sentence(attempt) for attempt in unfinished]
+    if halt is not None:
+        not_sent = sum(attempt.status == NOT_SENT for attempt in attempts)
+        sentences = [str(halt), f"{_records(not_sent)} not sent.", *sentences]
+    unsynced = StepStatus.BROKEN_OFF if halt is not None else StepStatus.FAILED
     return StepResult(
         step=step,
-        status=StepStatus.FAILED if sentences else StepStatus.SYNCED,
+        status=unsynced if sentences else StepStatus.SYNCED,
         done=sum(attempt.status == "done" for attempt in attempts),
         failed=len(stops) + sum(attempt.status in {"failed", "stale", "waiting"} for attempt in attempts),
         held=held,
         unknown=sum(attempt.status == "unknown" for attempt in attempts),
         reason=" ".join(sentences),
     )
+
+
+def _records(number: int) -> str:
+    return f"{number} record was" if number == 1 else f"{number} records were"
 
 
 def _sentence(attempt: Attempt) -> str:
@@ -273,9 +302,12 @@ def insist(report: StepReport) -> None:
     """Raise when the step has failed, so that no later step starts.
 
     Raises:
+        SideError: a side cannot be written any longer.
         StepFailedError: with the reasons, for a bookkeeper.
     """
     result = report.result
+    if report.halt is not None:
+        raise report.halt
     if result.status is not StepStatus.FAILED:
         return
     later = [entity.plural for entity in Entity if entity.step > result.step.step]

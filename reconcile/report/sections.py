@@ -270,12 +270,14 @@ _STEP_TONES = {
     StepStatus.FAILED: Tone.STOP,
     StepStatus.STARTED: Tone.STOP,
     StepStatus.PLANNED: Tone.NOTE,
+    StepStatus.BROKEN_OFF: Tone.HOLD,
 }
 _STEP_WORDS = {
     StepStatus.SYNCED: "synced",
     StepStatus.FAILED: "failed",
     StepStatus.STARTED: "started, not finished",
     StepStatus.PLANNED: "planned, not written",
+    StepStatus.BROKEN_OFF: "broken off",
 }
 
 
@@ -415,6 +417,8 @@ _OUTCOME_TONES = {
     Outcome.STEP_FAILED: Tone.STOP,
     Outcome.STOPPED: Tone.STOP,
     Outcome.RUNNING: Tone.NOTE,
+    Outcome.DEFERRED: Tone.HOLD,
+    Outcome.DISCONNECTED: Tone.STOP,
 }
 _OUTCOME_WORDS = {
     Outcome.AGREED: "Both sides agree",
@@ -423,6 +427,8 @@ _OUTCOME_WORDS = {
     Outcome.STEP_FAILED: "A step failed",
     Outcome.STOPPED: "Stopped before anything was written",
     Outcome.RUNNING: "Still running",
+    Outcome.DEFERRED: "Deferred",
+    Outcome.DISCONNECTED: "Stopped: the company must be connected again",
 }
 
 
@@ -451,6 +457,8 @@ def verdict(run: Run) -> Shown:
     title = _OUTCOME_WORDS[run.outcome]
     if run.outcome is Outcome.STEP_FAILED and failed:
         title = f"Step failed: {', '.join(failed)}"
+    if run.outcome is Outcome.DEFERRED:
+        title = f"{run.headline.capitalize()}: tried again later"
     body = [shown_text(run.reason)] if run.reason else []
     return Shown(box(_OUTCOME_TONES[run.outcome], title, [*body, _steps(run), _facts(run)]))
 

@@ -90,6 +90,6 @@ def publish(partial: Path, final: Path, run: Run, secrets: Iterable[str]) -> Non
 def _verdict_cell(run: Run) -> Any:
     box = verdict_box(run)
     cell = new_code_cell(source="", metadata={"tags": ["verdict"], "jupyter": {"source_hidden": True}})
-    plain = f"{run.outcome.value.upper()}: {run.reason}"
+    plain = f"{run.headline.upper()}: {run.reason}"
     cell.outputs = [new_output("display_data", data={"text/html": box.html, "text/plain": html.escape(plain)})]
     return cell

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Protocol
 
+from reconcile.errors import SideError
 from reconcile.model.entities import Entity, Side
 from reconcile.model.plan import Action
 from reconcile.model.snapshot import Snapshot
@@ -111,6 +112,8 @@ class Outcome:
         trace: the side's own id of the exchange (``intuit_tid``), empty when it gives none.
         fields: the record as the side holds it after the write: exact values of its fields, references as ids of this
             side, child rows as a list of dictionaries; empty unless done. Taken from the answer, or read back.
+        halt: why nothing more is to be sent to this side now (it asks for patience, or the company was disconnected);
+            ``None`` when others may follow. Then a *failed* write was not carried out, and is not at fault.
     """
 
     request_id: str
@@ -121,6 +124,7 @@ class Outcome:
     reason: str = ""
     trace: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
+    halt: SideError | None = None
 
 
 @dataclass(frozen=True, slots=True)

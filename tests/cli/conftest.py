@@ -154,7 +154,7 @@ def terminal(tmp_path: Path) -> Terminal:
 def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
     """A company set up by commands only, as a new user would; an empty one."""
     terminal = Terminal(tmp_path_factory.mktemp("company"), {"OAUTHLIB_INSECURE_TRANSPORT": "1"})
-    serving = terminal.start("sandbox", "quickbooks", "--sample", "empty")
+    serving = terminal.start("sandbox", "quickbooks", "--sample", "empty", "--admin")
     assert serving.stdout is not None
     quickbooks = json.loads(serving.stdout.readline())
     made = Company(terminal, quickbooks)

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
+
+import requests
 
 from tests.cli.conftest import COMPANY, Company, Terminal, complains
 
 
-def stopped(company: Company, *words: str) -> None:
-    """A run that could not begin: exit code 3, one sentence, and its evidence."""
+def stopped(company: Company, *words: str, code: int = 3, headline: str = "STOPPED BEFORE WRITING") -> None:
+    """A run that could not begin: its exit code, one sentence, and its evidence."""
     done = company.terminal("run", COMPANY)
-    assert done.returncode == 3, done.stdout + done.stderr
+    assert done.returncode == code, done.stdout + done.stderr
     assert done.stderr == ""
     said = done.stdout.splitlines()
-    assert said[0] == "STOPPED BEFORE WRITING"
+    assert said[0] == headline
     for word in words:
         assert word in said[1], said
     folder = Path(said[-1].partition("evidence: ")[2])
     filed = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    assert (filed["exit_code"], filed["reason"]) == (3, said[1])
+    assert (filed["exit_code"], filed["reason"]) == (code, said[1])
     assert {"sync.ipynb", "journal.jsonl"} <= set(filed["artifacts"])
     for path in folder.rglob("*"):
         content = path.read_bytes() if path.is_file() else b""
@@ -61,7 +64,8 @@ def test_a_quickbooks_that_refuses_the_program_or_the_connection_says_which(comp
     company.credentials(access_token="expired-canary", client_secret="wrong-canary")
     stopped(company, "does not accept the program's own credentials", "Check the client id and secret")
     company.credentials(access_token="expired-canary", refresh_token="revoked-canary")
-    stopped(company, "QuickBooks has ended the connection", "Connect this company to QuickBooks again")
+    words = ("QuickBooks has ended the connection", "Connect it again: `reconcile connect craigs`")
+    stopped(company, *words, code=5, headline="STOPPED: DISCONNECTED")
     company.credentials()
 
 
@@ -85,3 +89,19 @@ def test_reliabills_commands_make_a_database_and_live_through_its_midnight(termi
     complains(terminal("sandbox", "midnight", "nowhere.db"), "no ReliaBills database", "reconcile sandbox billing")
     complains(terminal("sandbox", "midnight", "billing.db", "--date", "tomorrow"), "'tomorrow' is no date")
     complains(terminal("sandbox", "billing", "other.db", "--sample", "acme"), "choose craigs or empty")
+
+
+def test_a_quickbooks_that_asks_for_patience_defers_the_run_and_every_command_says_so(company: Company) -> None:
+    """The kernel is another process than the runner: what it met must reach the verdict, the box and the lists."""
+    faults = f"{company.quickbooks['base_url']}/admin/faults"
+    storm = {"action": "status", "status": 429, "headers": {"Retry-After": "0"}}
+    requests.post(faults, json=storm, timeout=10).raise_for_status()
+    stopped(company, "asked for fewer requests 6 times in a row", code=4, headline="DEFERRED: BUSY")
+    requests.delete(faults, timeout=10).raise_for_status()
+    filed = company.last_run()
+    assert filed["deferred"]["cause"] == "busy"
+    assert filed["deferred"]["until"] > filed["ended_at"]
+    assert "deferred: busy" in company.terminal("runs", COMPANY, "--limit", "1").stdout
+    assert company.terminal("show", filed["run"]).stdout.startswith("DEFERRED: BUSY\n")
+    assert re.search(r"deferred +busy, tried again after 20", company.terminal("status", COMPANY).stdout)
+    assert company.terminal("run", COMPANY).stdout.startswith("AGREED\n")

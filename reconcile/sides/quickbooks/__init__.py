@@ -67,7 +67,7 @@ Payments (``Payment``)
     * links to journal entries, expenses and checks: held findings
 """
 
-from reconcile.sides.quickbooks.limiter import HostLimiter, Limiter, Limits, shared_limiter
+from reconcile.sides.quickbooks.limiter import HostLimiter, Limiter, Limits, Waiting, shared_limiter, unnoticed
 from reconcile.sides.quickbooks.oauth import AuthorizationServer, Program
 from reconcile.sides.quickbooks.preferences import Preferences, SalesTax
 from reconcile.sides.quickbooks.reader import QuickBooksReader
@@ -76,7 +76,6 @@ from reconcile.sides.quickbooks.session import (
     Patience,
     QuickBooksConnection,
     QuickBooksSession,
-    ThrottledError,
 )
 from reconcile.sides.quickbooks.tokens import MemoryTokenStore, Tokens, TokenStore
 from reconcile.sides.quickbooks.transport import Bounds
@@ -98,8 +97,9 @@ __all__ = [
     "QuickBooksSession",
     "QuickBooksWriter",
     "SalesTax",
-    "ThrottledError",
     "TokenStore",
     "Tokens",
+    "Waiting",
     "shared_limiter",
+    "unnoticed",
 ]

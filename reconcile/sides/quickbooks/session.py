@@ -23,7 +23,14 @@ import msgspec
 import requests
 from quickbooks import QuickBooks
 
-from reconcile.errors import ConfigurationError, RefusedError, UnreachableError
+from reconcile.errors import (
+    Cause,
+    ConfigurationError,
+    DeferredError,
+    DisconnectedError,
+    RefusedError,
+    UnreachableError,
+)
 from reconcile.sides.quickbooks.faults import (
     INTERNAL,
     THROTTLED,
@@ -50,10 +57,13 @@ _OK = range(200, 300)
 _REDIRECT = range(300, 400)
 _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER_ERROR = 401, 403, 429, 500
 _RECONNECT = "Connect this company to QuickBooks again."
-_ENDED = (
-    "QuickBooks has ended the connection (it was disconnected, or not used for too long): it needs reconnect. "
-    f"{_RECONNECT} (`reconcile connect`)"
-)
+_ENDED = "QuickBooks has ended the connection (it was disconnected, or not used for too long): it needs reconnect."
+_LONGEST_WAIT = 10 * 60.0
+"""Seconds that are waited when QuickBooks names a time; when it names a longer one, the run is deferred at once."""
+
+_TROUBLES = 3
+"""Requests in a row that ended in an internal error before no further one is made: one bad record stops nobody else."""
+
 _BEFORE_EXPIRY = timedelta(seconds=60)
 
 T = TypeVar("T")
@@ -109,12 +119,14 @@ class Patience:
         first_wait: seconds before the first of them; each next waits twice as long.
         throttle_waits: how often to wait when QuickBooks asks for fewer requests.
         throttle_wait: seconds each time, when it does not say how long.
+        rest: seconds in which QuickBooks is left alone after it was given up: no call is made, all are deferred.
     """
 
     retries: int = 4
     first_wait: float = 1.0
     throttle_waits: int = 5
     throttle_wait: float = 60.0
+    rest: float = 15 * 60.0
 
 
 DEFAULT_BOUNDS = Bounds()
@@ -159,10 +171,6 @@ class FaultedError(RefusedError):
         self.faults = faults
         self.trace = trace
         self.code = faults[0].code if faults else ""
-
-
-class ThrottledError(UnreachableError):
-    """QuickBooks kept asking for fewer requests; the request was not carried out."""
 
 
 def _traced(trace: str) -> str:
@@ -237,6 +245,11 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
         self._on_wait = on_wait
         self._sleep = sleep
         self._jitter = jitter
+        self._clock = time.monotonic
+        self._waits = 0
+        self._troubles = 0
+        self._answered = False
+        self._given_up: dict[bool, tuple[DeferredError, float]] = {}
         self._idle: list[requests.Session] = []
         self._counting = Lock()
         self._authority = AuthorizationServer(connection.program, bounds)
@@ -312,7 +325,8 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
 
         Raises:
             RefusedError: credentials, permission or company are refused; nothing was done.
-            ThrottledError: QuickBooks kept asking for fewer requests; nothing was done.
+            DeferredError: QuickBooks kept asking for fewer requests, or stayed in trouble; nothing more is asked of it
+                for a while. Unless it is ``doubtful`` nothing was done.
             UnreachableError: no answer. What a write did is unknown.
         """
         reading = (method == "GET" or url.endswith("/query")) if reads is None else reads
@@ -337,9 +351,12 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
 
     def _attempt(self, send: Callable[[str], Reply], effort: _Effort, decode: Callable[[bytes], T]) -> Answer[T] | None:
         """One attempt: the answer, or ``None`` when the request is to be repeated."""
+        self._leave_alone(effort)
         token = self._access_token()
         try:
             reply = send(token)
+        except DeferredError as error:
+            raise self._deferred(effort, error) from error
         except UnreachableError as error:
             repeatable = effort.reading or isinstance(error, NoConnectionError)
             if not repeatable or effort.failures >= self._patience.retries:
@@ -351,6 +368,7 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
     def _judge(self, reply: Reply, effort: _Effort, token: str, decode: Callable[[bytes], T]) -> Answer[T] | None:
         """The answer in a reply, or ``None`` when the request is to be repeated."""
         if reply.status in _OK:
+            self._waits, self._troubles, self._answered = 0, 0, True
             return self._success(reply, effort, decode)
         if reply.status in _REDIRECT:
             raise UnreachableError(
@@ -375,6 +393,7 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
         if reply.status >= _SERVER_ERROR and UNSUPPORTED not in codes:
             self._server_error(reply, effort, codes)
             return None
+        self._waits, self._troubles = 0, 0
         return Answer(reply.status, None, faults, reply.trace, effort.doubtful)
 
     def _success(self, reply: Reply, effort: _Effort, decode: Callable[[bytes], T]) -> Answer[T] | None:
@@ -399,34 +418,69 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
         return Answer(reply.status, content, (), reply.trace, effort.doubtful)
 
     def _wait_for_room(self, reply: Reply, effort: _Effort) -> None:
-        if effort.throttled >= self._patience.throttle_waits:
-            if effort.doubtful:
-                raise UnreachableError(
-                    f"QuickBooks lost an answer and then asked for fewer requests.{_traced(reply.trace)}"
-                )
-            raise ThrottledError(
-                f"QuickBooks asked for fewer requests {effort.throttled + 1} times in a row. The next run tries again; "
-                f"if it stays, the monthly quota of the program may be used up.{_traced(reply.trace)}"
-            )
-        effort.throttled += 1
         told = reply.headers.get("Retry-After", "")
         seconds = float(told) if told.isascii() and told.isdigit() else self._patience.throttle_wait
-        self.pause("QuickBooks asks for fewer requests", min(seconds, 10 * 60.0) * (1 + self._jitter() / 4))
+        if effort.throttled >= self._patience.throttle_waits or seconds > _LONGEST_WAIT:
+            times = "once" if not effort.throttled else f"{effort.throttled + 1} times in a row"
+            sentence = f"QuickBooks asked for fewer requests {times}.{_traced(reply.trace)}"
+            wait = timedelta(seconds=seconds if seconds > self._patience.throttle_wait else 0)
+            raise self._deferred(effort, DeferredError(sentence, Cause.BUSY, wait=wait, doubtful=effort.doubtful))
+        effort.throttled += 1
+        with self._counting:
+            self._waits += 1
+        self.pause("QuickBooks asks for fewer requests", seconds * (1 + self._jitter() / 4))
 
     def _server_error(self, reply: Reply, effort: _Effort, codes: set[str]) -> None:
         effort.doubtful = effort.doubtful or not effort.reading
         allowed = 1 if reply.status == _SERVER_ERROR or INTERNAL in codes else self._patience.retries
         if effort.failures >= min(allowed, self._patience.retries):
-            raise UnreachableError(
-                f"QuickBooks is in trouble (status {reply.status}), also when asked again. Try again later."
-                f"{_traced(reply.trace)}"
-            )
+            sentence = f"QuickBooks is in trouble (status {reply.status}), also when asked again.{_traced(reply.trace)}"
+            with self._counting:
+                self._troubles += 1
+            alone = allowed == 1 and self._troubles < _TROUBLES
+            if alone and not effort.reading:
+                raise UnreachableError(f"{sentence} Try again later.")
+            error = DeferredError(sentence, Cause.TROUBLE, doubtful=effort.doubtful, alone=alone)
+            raise self._deferred(effort, error)
         self._back_off(effort, f"QuickBooks is in trouble (status {reply.status})")
 
     def _back_off(self, effort: _Effort, reason: str) -> None:
         seconds = self._patience.first_wait * 2**effort.failures * (0.5 + self._jitter() / 2)
         effort.failures += 1
         self.pause(reason, seconds)
+
+    def _deferred(self, effort: _Effort, error: DeferredError) -> DeferredError:
+        """The same, with what is known of the connection; from now on QuickBooks is left alone for a while.
+
+        When it was given up for reading, writing goes on: the quota of a program counts what is read (API file 6), and
+        a write in hand that needs no reading is better done than left.
+        """
+        told = DeferredError(
+            str(error),
+            error.cause,
+            wait=error.wait,
+            waits=self._waits,
+            answered=self._answered,
+            doubtful=error.doubtful and not effort.reading,
+            alone=error.alone,
+        )
+        if not error.alone:
+            self._given_up[effort.reading] = (told, self._clock() + self._patience.rest)
+        return told
+
+    def _leave_alone(self, effort: _Effort) -> None:
+        """Raise instead of asking, as long as QuickBooks is given up for what is to be done."""
+        for reads in (False, True) if effort.reading else (False,):
+            error, until = self._given_up.get(reads, (None, 0.0))
+            if error is not None and self._clock() < until:
+                raise DeferredError(
+                    str(error),
+                    error.cause,
+                    wait=error.wait,
+                    waits=error.waits,
+                    answered=error.answered,
+                    doubtful=effort.doubtful,
+                )
 
     def pause(self, reason: str, seconds: float) -> None:
         """Wait, and say so."""
@@ -481,21 +535,24 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
         Only one fetches at a time, and what it fetched is kept for good before anybody uses it.
 
         Raises:
-            RefusedError: the company must be connected again; Intuit is not asked twice about a dead connection.
+            DisconnectedError: the company must be connected again; Intuit is not asked twice about a dead connection.
             NoConnectionError: the token endpoint gave no answer, also when asked again; nothing was sent.
         """
         with self._tokens.lock():
             kept = self._tokens.load()
             if kept.ended_at is not None:
-                raise RefusedError(_ENDED)
+                raise self._ended()
             if kept.access_token and kept.access_token != used:
                 return kept.access_token
             fresh = self._renewed(kept)
             if fresh is None:
                 self._tokens.save(replace(kept, ended_at=datetime.now(UTC)))
-                raise RefusedError(_ENDED)
+                raise self._ended()
             self._tokens.save(fresh)
             return fresh.access_token
+
+    def _ended(self) -> DisconnectedError:
+        return DisconnectedError(f"{_ENDED} {self._tokens.reconnect}")
 
     def _renewed(self, kept: Tokens) -> Tokens | None:
         """New tokens for the newest refresh token, else for the one before; ``None`` when both are dead.
@@ -549,7 +606,6 @@ __all__ = [
     "Patience",
     "QuickBooksConnection",
     "QuickBooksSession",
-    "ThrottledError",
     "exact_json",
     "server_time",
 ]

@@ -38,12 +38,17 @@ class TokenStore(Protocol):
         """The newest tokens.
 
         Raises:
-            RefusedError: there are none (any more): the company has been disconnected.
+            DisconnectedError: there are none (any more): the company has been disconnected.
         """
         ...
 
     def save(self, tokens: Tokens) -> None:
         """Keep these tokens for good before it returns; they are used only afterwards."""
+        ...
+
+    @property
+    def reconnect(self) -> str:
+        """The sentence that tells how to connect the company again."""
         ...
 
     def lock(self) -> AbstractContextManager[object]:
@@ -65,6 +70,11 @@ class MemoryTokenStore:
     def save(self, tokens: Tokens) -> None:
         """Keep these tokens."""
         self._tokens = tokens
+
+    @property
+    def reconnect(self) -> str:
+        """How to connect again: nothing is known here of which company it is."""
+        return "Connect this company to QuickBooks again (`reconcile connect`)."
 
     def lock(self) -> AbstractContextManager[object]:
         """Single-flight across the threads of this process."""

@@ -21,7 +21,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NameResolutionError, NewConnectionError
 from urllib3.poolmanager import PoolManager
 
-from reconcile.errors import ConfigurationError, UnreachableError
+from reconcile.errors import Cause, ConfigurationError, DeferredError, UnreachableError
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _CHUNK = 1 << 16
@@ -211,7 +211,8 @@ def exchange(
 
     Raises:
         NoConnectionError: name, network or TLS; the request did not leave.
-        UnreachableError: it may have arrived, but no complete answer came; or the answer is too large.
+        DeferredError: the answer is too large; it is not asked for again.
+        UnreachableError: it may have arrived, but no complete answer came.
     """
     with Deadline(bounds.total) as deadline:
         try:
@@ -230,9 +231,11 @@ def exchange(
                 for piece in response.iter_content(_CHUNK):
                     pieces += piece
                     if len(pieces) > bounds.largest:
-                        raise UnreachableError(
+                        raise DeferredError(
                             f"QuickBooks sent an answer larger than {bounds.largest // 2**20} MB, which was not read "
-                            "on. Try again; if it stays, report it."
+                            "on. If it stays, report it.",
+                            Cause.TOO_LARGE,
+                            doubtful=True,
                         )
         except (requests.RequestException, OSError) as error:
             if deadline.expired:

@@ -19,19 +19,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 import msgspec
 
-from reconcile.errors import RefusedError, SideError, UnreachableError
+from reconcile.errors import DeferredError, DisconnectedError, RefusedError, SideError, UnreachableError
 from reconcile.model.entities import Entity
 from reconcile.model.money import from_minor
 from reconcile.model.plan import Action
 from reconcile.sides.quickbooks import bodies, query
 from reconcile.sides.quickbooks.bodies import Body, CannotWriteError, Untaxed
-from reconcile.sides.quickbooks.faults import STALE, Fault, explain_all, faults_in, name_locked, uncertain
+from reconcile.sides.quickbooks.faults import STALE, THROTTLED, Fault, explain_all, faults_in, name_locked, uncertain
 from reconcile.sides.quickbooks.mapping import Lookups, MalformedError, carried, fields_of, payment_method
 from reconcile.sides.quickbooks.marks import MARKED, mark_in, tag
 from reconcile.sides.quickbooks.pages import Page
@@ -42,7 +43,6 @@ from reconcile.sides.quickbooks.session import (
     FaultedError,
     NoConnectionError,
     QuickBooksSession,
-    ThrottledError,
 )
 from reconcile.sides.side import Outcome, RequestMemory, Status, Write, mark_of
 
@@ -108,8 +108,8 @@ class QuickBooksWriter(QuickBooksReader):
     def write(self, writes: Sequence[Write]) -> Sequence[Outcome]:
         """Carry out these writes, one outcome each, in their order. Nothing that happens to one of them is raised.
 
-        Once QuickBooks refuses the connection itself, cannot be reached at all or keeps asking for fewer requests, the
-        writes after that are not sent.
+        Once QuickBooks refuses the connection itself, cannot be reached at all, keeps asking for fewer requests or
+        stays in trouble, the writes after that are not sent.
         """
         outcomes: dict[str, Outcome] = {}
         stopped: SideError | None = None
@@ -194,15 +194,15 @@ class QuickBooksWriter(QuickBooksReader):
             return _failed(write, str(error))
         except FaultedError as error:
             return _failed(write, f"It was not sent: {error}", error.code, error.trace)
-        except (NoConnectionError, ThrottledError, RefusedError) as error:
-            raise _StoppedError(error, {write.request_id: _not_sent(write, error)}) from error
         except SideError as error:
+            if _stops(error):
+                raise _StoppedError(error, {write.request_id: _not_sent(write, error)}) from error
             return _not_sent(write, error)
         try:
             answered = self._post(request, write.request_id)
-        except (NoConnectionError, ThrottledError, RefusedError) as error:
-            raise _StoppedError(error, {write.request_id: _lost(write, error)}) from error
         except SideError as error:
+            if _stops(error):
+                raise _StoppedError(error, {write.request_id: _lost(write, error)}) from error
             return _lost(write, error)
         return self._outcome(write, answered)
 
@@ -340,7 +340,8 @@ class QuickBooksWriter(QuickBooksReader):
                 lookups.methods = self._payment_methods()
             fields = fields_of(write.entity, record, lookups)
         except SideError as error:
-            return _unknown(write, f"QuickBooks accepted it, but it could not be read back: {error}", answered.trace)
+            reason = f"QuickBooks accepted it, but it could not be read back: {error}"
+            return replace(_unknown(write, reason, answered.trace), halt=_halt(error))
         except (MalformedError, msgspec.ValidationError) as error:
             return _unknown(write, f"QuickBooks accepted it, but what it holds is malformed: {error}.", answered.trace)
         return Outcome(
@@ -503,10 +504,12 @@ class QuickBooksWriter(QuickBooksReader):
                 outcomes[write.request_id] = _failed(write, str(error))
             except FaultedError as error:
                 outcomes[write.request_id] = _failed(write, f"It was not sent: {error}", error.code, error.trace)
-            except (NoConnectionError, ThrottledError, RefusedError) as error:
+            except (NoConnectionError, RefusedError) as error:
                 unsent = {each.request_id: _not_sent(each, error) for each in group}
                 raise _StoppedError(error, unsent) from error
-            except SideError as error:  # its current state could not be read, so nothing was sent for it
+            except (
+                SideError
+            ) as error:  # its current state could not be read; those that need no reading go all the same
                 outcomes[write.request_id] = _not_sent(write, error)
         return outcomes, items
 
@@ -528,11 +531,11 @@ class QuickBooksWriter(QuickBooksReader):
                 settled = {item_id: item for item_id, item in items.items() if item_id not in again}
                 outcomes |= self._batch_outcomes(settled, responses, answer)
                 items = again
-        except (NoConnectionError, ThrottledError, RefusedError) as error:
-            lost = {write.request_id: _lost(write, error) for write, _ in items.values()}
-            raise _StoppedError(error, outcomes | lost) from error
         except SideError as error:
-            return outcomes | {write.request_id: _lost(write, error) for write, _ in items.values()}
+            outcomes |= {write.request_id: _lost(write, error) for write, _ in items.values()}
+            if _stops(error):
+                raise _StoppedError(error, outcomes) from error
+            return outcomes
         return outcomes
 
     def _post_batch(self, request_id: str, items: Mapping[str, tuple[Write, _Request]]) -> Answer[Any]:
@@ -710,11 +713,25 @@ def _refused(write: Write, answered: _Answered) -> Outcome:
 
 
 def _lost(write: Write, error: SideError) -> Outcome:
-    """A write whose request got no answer; one that was refused or throttled was not carried out."""
-    if isinstance(error, RefusedError | ThrottledError):
-        return _failed(write, str(error), "3001" if isinstance(error, ThrottledError) else "")
-    return _unknown(write, str(error))
+    """A write whose request got no answer; one that was refused or put off was not carried out."""
+    put_off = isinstance(error, DeferredError) and not error.doubtful
+    if put_off or isinstance(error, RefusedError):
+        outcome = _failed(write, str(error), THROTTLED if put_off else "")
+    else:
+        outcome = _unknown(write, str(error))
+    return replace(outcome, halt=_halt(error))
 
 
 def _not_sent(write: Write, error: SideError) -> Outcome:
-    return _failed(write, f"It was not sent: {error}")
+    return replace(_failed(write, f"It was not sent: {error}"), halt=_halt(error))
+
+
+def _halt(error: SideError) -> SideError | None:
+    """The error where it concerns all that may follow, too."""
+    put_off = isinstance(error, DeferredError) and not error.alone
+    return error if put_off or isinstance(error, DisconnectedError) else None
+
+
+def _stops(error: SideError) -> bool:
+    """Whether nothing after it can be sent."""
+    return isinstance(error, NoConnectionError | RefusedError) or _halt(error) is not None

@@ -7,7 +7,14 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
-from reconcile.errors import ConfigurationError, RefusedError, UnreachableError
+from reconcile.errors import (
+    Cause,
+    ConfigurationError,
+    DeferredError,
+    DisconnectedError,
+    RefusedError,
+    UnreachableError,
+)
 from reconcile.sides.quickbooks import (
     Bounds,
     FaultedError,
@@ -16,7 +23,6 @@ from reconcile.sides.quickbooks import (
     MemoryTokenStore,
     Patience,
     QuickBooksConnection,
-    ThrottledError,
     Tokens,
 )
 from reconcile.sides.quickbooks.transport import NoConnectionError
@@ -175,8 +181,9 @@ def test_a_revoked_connection_needs_reconnect_and_is_not_tried_on_and_on(world: 
     )
     world.server.script = [EXPIRED]
 
-    with pytest.raises(RefusedError, match="needs reconnect"):
+    with pytest.raises(DisconnectedError, match="needs reconnect") as caught:
         read(world)
+    assert str(caught.value).count("reconcile connect") == 1
 
     assert world.server.refreshes == 1
 
@@ -219,9 +226,10 @@ def test_a_wait_that_quickbooks_names_is_kept(world: World) -> None:
 def test_throttling_without_end_gives_up_and_says_nothing_was_done(world: World) -> None:
     world.server.answer = lambda _: THROTTLED
 
-    with pytest.raises(ThrottledError, match="fewer requests 3 times"):
+    with pytest.raises(DeferredError, match="fewer requests 3 times") as caught:
         write(world)
 
+    assert (caught.value.cause, caught.value.waits, caught.value.doubtful) == (Cause.BUSY, 2, False)
     assert len(world.server.asked) == 3
 
 
@@ -401,10 +409,15 @@ def test_a_connection_that_breaks_off_says_so(server: Server, fault: object) -> 
 
 def test_an_answer_without_measure_is_not_read_on(server: Server) -> None:
     world = world_of(server, bounds=Bounds(largest=1 << 20))
-    server.script = [Said(raw=endless)]
+    server.script = [Said(raw=endless)] * 3
 
-    with pytest.raises(UnreachableError, match="larger than 1 MB"):
+    with pytest.raises(DeferredError, match="larger than 1 MB") as caught:
         write(world)
+    assert (caught.value.cause, caught.value.doubtful) == (Cause.TOO_LARGE, True)
+    with pytest.raises(DeferredError, match="larger than 1 MB") as caught:
+        read(world_of(server, bounds=Bounds(largest=1 << 20)))
+    assert not caught.value.doubtful
+    assert len(server.asked) == 2
 
 
 def elsewhere(server: Server, base_url: str) -> World:
@@ -505,12 +518,81 @@ def test_an_answer_packed_to_explode_is_not_unpacked_on(server: Server) -> None:
 def test_throttling_for_ever_costs_a_bounded_number_of_calls_whatever_is_asked(world: World) -> None:
     world.server.answer = lambda _: THROTTLED
 
-    for _ in range(4):
-        with pytest.raises(ThrottledError):
-            read(world)
+    for ask in (read, read, write, write, read):
+        with pytest.raises(DeferredError):
+            ask(world)
 
-    assert len(world.server.asked) == 4 * 3
-    assert len(world.waits) == 4 * 2
+    assert len(world.server.asked) == 2 * 3
+    assert len(world.waits) == 2 * 2
+
+    world.session._clock = lambda: time.monotonic() + 3600
+    world.server.answer = lambda _: GOOD
+    assert read(world)
+
+
+def test_reading_given_up_lets_a_write_in_hand_go_on_but_not_the_other_way_round(world: World) -> None:
+    world.server.answer = lambda asked: THROTTLED if asked.method == "GET" else GOOD
+    with pytest.raises(DeferredError):
+        read(world)
+    assert write(world).status == 200
+
+    world.server.answer = lambda asked: THROTTLED if asked.method == "POST" else GOOD
+    with pytest.raises(DeferredError):
+        write(world)
+    asked = len(world.server.asked)
+    with pytest.raises(DeferredError):
+        read(world)
+    assert len(world.server.asked) == asked
+
+
+def test_a_wait_longer_than_a_run_can_bear_is_told_at_once(world: World) -> None:
+    world.server.script = [Said(429, b"", headers={"Retry_After": "7200"})]
+
+    with pytest.raises(DeferredError, match="fewer requests once") as caught:
+        read(world)
+
+    assert caught.value.wait == timedelta(hours=2)
+    assert world.waits == []
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_server_that_stays_in_trouble_defers_a_reading_with_its_status(world: World, status: int) -> None:
+    world.server.answer = lambda _: Said(status, b"<html>down</html>", "text/html")
+
+    with pytest.raises(DeferredError, match=f"status {status}") as caught:
+        read(world)
+
+    assert (caught.value.cause, caught.value.alone) == (Cause.TROUBLE, status == 500)
+
+
+def test_a_write_that_ends_in_a_bad_gateway_is_unknown_and_nothing_is_sent_after_it(world: World) -> None:
+    world.server.answer = lambda _: TROUBLE
+
+    with pytest.raises(DeferredError) as caught:
+        write(world)
+    assert caught.value.doubtful
+    asked = len(world.server.asked)
+    with pytest.raises(DeferredError) as caught:
+        write(world, "request-2")
+    assert not caught.value.doubtful
+    assert len(world.server.asked) == asked
+
+
+def test_one_record_that_breaks_quickbooks_stops_nobody_else_but_three_in_a_row_do(world: World) -> None:
+    world.server.answer = lambda _: INTERNAL
+    for number in range(2):
+        with pytest.raises(UnreachableError) as caught:
+            write(world, f"request-{number}")
+        assert not isinstance(caught.value, DeferredError)
+    world.server.answer = lambda _: GOOD
+    assert write(world, "request-2").content
+
+    world.server.answer = lambda _: INTERNAL
+    for number in range(3, 6):
+        with pytest.raises(UnreachableError) as caught:
+            write(world, f"request-{number}")
+    assert isinstance(caught.value, DeferredError)
+    assert caught.value.doubtful
 
 
 def test_a_token_address_in_trouble_leaves_a_write_unsent_and_not_unknown(world: World) -> None:

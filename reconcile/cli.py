@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,10 +21,12 @@ from rich.padding import Padding
 from rich.text import Text
 from typer.exceptions import Abort, TyperException
 
+from reconcile.commands import evidence as evidence_commands
 from reconcile.commands import permissions as permission_commands
+from reconcile.commands import plans as plan_commands
+from reconcile.commands.running import COLOURS, carry_out, print_run
 from reconcile.commands.texts import inert as _inert
 from reconcile.errors import ReconcileError, StepFailedError
-from reconcile.model.entities import Entity
 from reconcile.model.runs import Mode, Outcome, Run
 
 app = typer.Typer(
@@ -44,19 +45,13 @@ sandbox = typer.Typer(help="A local QuickBooks and a local ReliaBills to try thi
 app.add_typer(sandbox, name="sandbox")
 app.command()(permission_commands.permit)
 app.command()(permission_commands.permissions)
+app.command()(plan_commands.plan)
+app.command()(plan_commands.apply)
+app.command()(evidence_commands.verify)
+app.command()(evidence_commands.rebuild)
 
 TRACEBACK_VARIABLE = "RECONCILE_TRACEBACK"
 STOPPED = Outcome.STOPPED.exit_code
-_COLOURS = {
-    Outcome.AGREED: "green",
-    Outcome.PLANNED: "cyan",
-    Outcome.AGREED_EXCEPT_HELD: "yellow",
-    Outcome.STEP_FAILED: "red",
-    Outcome.STOPPED: "red",
-    Outcome.RUNNING: "blue",
-    Outcome.DEFERRED: "yellow",
-    Outcome.DISCONNECTED: "red",
-}
 
 
 class Slot(StrEnum):
@@ -73,7 +68,6 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan, write nothing.")] = False,
     mode: Annotated[Mode, typer.Option(help="census reads everything, delta what changed.")] = Mode.CENSUS,
     slot: Annotated[Slot | None, typer.Option(help="The nightly slot this run belongs to.")] = None,
-    plan: Annotated[Path | None, typer.Option(help="A saved plan.json: do exactly that or less.")] = None,
     cell_timeout: Annotated[int, typer.Option(min=1, help="Seconds after which a single cell is ended.")] = 7200,
 ) -> None:
     """Run one company now: pull, compare, check, push in five steps, tie out, file the evidence.
@@ -83,7 +77,7 @@ def run(
     again later, 5 stopped: the company must be connected to QuickBooks again.
     """
     from reconcile.config import load_config
-    from reconcile.runner.execute import Request, execute
+    from reconcile.runner.execute import Request
 
     kind = "dry" if dry_run else "night" if slot else "manual"
     request = Request(
@@ -91,15 +85,10 @@ def run(
         mode=mode,
         apply=not dry_run,
         slot=slot.value if slot else "",
-        plan=str(plan.absolute()) if plan else "",
         kind=kind,
         cell_seconds=cell_timeout,
     )
-    config = load_config()
-    with _cells_bar() as watch:
-        finished = execute(config, request, watch)
-    _print_run(finished, config.runs)
-    raise typer.Exit(finished.outcome.exit_code)
+    raise typer.Exit(carry_out(load_config(), request).outcome.exit_code)
 
 
 @app.command()
@@ -127,19 +116,30 @@ def show(
         str,
         typer.Argument(metavar="RUN", help="Run id, as `reconcile runs` lists it, or the run's folder or notebook."),
     ],
+    *,
+    certificate: Annotated[
+        bool, typer.Option("--certificate", help="Only its certificate, to be printed or kept elsewhere.")
+    ] = False,
 ) -> None:
     """Explain one run: outcome, steps, findings, where the evidence is."""
     from reconcile.config import load_config
+    from reconcile.evidence import read_json
+    from reconcile.rebuilding import died
     from reconcile.state import runs as stored
     from reconcile.state.database import open_state
 
     config = load_config()
     engine = open_state(config.state_url)
     found = stored.in_folder(engine, _run_folder(run_id, config.runs)) or stored.get(engine, run_id)
-    _print_run(found, config.runs)
+    if certificate:
+        typer.echo(evidence_commands.certificate_of(config, found), nl=False)
+        return
+    print_run(found, config.runs)
+    if died(config, engine, found):
+        typer.echo(f"Its process is gone and nothing was filed: `reconcile rebuild {found.id}` files what it left.")
     findings = config.runs / found.folder / "findings.json"
     if findings.exists():
-        _print_findings(json.loads(findings.read_text(encoding="utf-8")))
+        _print_findings(read_json(findings))
 
 
 @app.command()
@@ -348,50 +348,11 @@ def _sandbox_commands() -> None:
     sandbox.command()(midnight)
 
 
-@contextmanager
-def _cells_bar() -> Iterator[Callable[[int, int], None] | None]:
-    """A bar of the notebook's cells for someone who watches; nothing when the output goes elsewhere."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("starting", total=None)
-
-        def watch(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total, description=f"{done} of {total} cells")
-
-        yield watch
-
-
 def _run_folder(given: str, runs_folder: Path) -> str:
     """The folder that someone means who names a run by it, or by the notebook in it; relative to the runs folder."""
     path = Path(given).absolute()
     folder = path.parent if path.suffix else path
     return str(folder.relative_to(runs_folder)) if folder.is_relative_to(runs_folder) else ""
-
-
-def _print_run(found: Run, folder: Path) -> None:
-    console = Console(highlight=False)
-    console.print(Text(found.headline.upper(), style=f"bold {_COLOURS[found.outcome]}"))
-    console.print(Text(_inert(found.reason)))
-    for step in found.steps:
-        numbers = f"{step.done} done" + "".join(
-            f", {number} {what}"
-            for number, what in ((step.failed, "failed"), (step.unknown, "unknown"), (step.held, "held"))
-            if number
-        )
-        console.print(Text(f"  {step.step.step}. {step.step.plural:<10} {step.status.value:<8} {numbers}"))
-    reached = {step.step for step in found.steps}
-    for entity in Entity:
-        if reached and entity not in reached:
-            console.print(Text(f"  {entity.step}. {entity.plural:<10} not started"))
-    for used in found.counts.get("permissions", []):
-        console.print(Text(_inert(f"  {used['who']} let {used['guard']} pass: {used['because']}")))
-    console.print(Text(f"Run {found.id}; evidence: {folder / found.folder}"), soft_wrap=True)
 
 
 def _print_runs(listed: Iterable[Run]) -> None:
@@ -401,7 +362,7 @@ def _print_runs(listed: Iterable[Run]) -> None:
     for found in listed:
         started = f"{found.started_at.astimezone(CENTRAL):%Y-%m-%d %H:%M} Central"
         line = Text(f"{found.id}  {found.company}  {started}  {found.slot or found.kind}  ")
-        console.print(line.append(found.headline, style=f"bold {_COLOURS[found.outcome]}"), soft_wrap=True)
+        console.print(line.append(found.headline, style=f"bold {COLOURS[found.outcome]}"), soft_wrap=True)
         if found.reason:
             console.print(Padding(Text(_inert(found.reason)), (0, 0, 0, 4)))
 

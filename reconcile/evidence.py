@@ -5,6 +5,7 @@ Names are made by us; date and time are those of the schedule's zone, America/Ch
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import html
 import json
@@ -14,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 from reconcile.errors import ConfigurationError
@@ -28,6 +29,16 @@ class RunFolder:
     """Where a run's evidence is."""
 
     path: Path
+
+    @property
+    def at_work(self) -> Path:
+        """Locked by the process that works on the run, for as long as it lives."""
+        return self.path / ".at-work"
+
+    @property
+    def damaged_notebook(self) -> Path:
+        """What is left, as text, of a notebook that was being written when its process was killed."""
+        return self.path / "sync.partial.txt"
 
     @property
     def notebook(self) -> Path:
@@ -64,6 +75,21 @@ class RunFolder:
         """``run.json``: parameters, outcome, counts, control totals, artifacts with their hashes."""
         return self.path / "run.json"
 
+    def files(self) -> list[Path]:
+        """Every artifact, the verdict included, sorted; what is hidden is work in progress."""
+        return sorted(path for path in self.path.rglob("*") if path.is_file() and not path.name.startswith("."))
+
+
+def run_folders(runs: Path, company: str) -> Iterator[str]:
+    """Folders of a company's runs that hold any evidence, newest first, relative to the runs folder.
+
+    Of two runs in the hour that happens twice in autumn the order is that of the clock on the wall.
+    """
+    for day in sorted((runs / company).glob("*"), reverse=True):
+        for path in sorted(day.glob("*"), reverse=True) if day.is_dir() else ():
+            if path.is_dir() and RunFolder(path).files():
+                yield str(path.relative_to(runs))
+
 
 def make_folder(runs: Path, company: str, kind: str, run_id: str, started_at: datetime) -> RunFolder:
     """Make a new run's folder.
@@ -84,14 +110,61 @@ def make_folder(runs: Path, company: str, kind: str, run_id: str, started_at: da
     return RunFolder(path)
 
 
+class AtWork:
+    """A run's process is at work. The system lets go of the lock when the process ends, however it ends."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        """Lock the run.
+
+        Raises:
+            BlockingIOError: another process works on it.
+        """
+        self._path = folder.at_work
+        self._stream = self._path.open("w", encoding="utf-8")
+        try:
+            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._stream.close()
+            raise
+
+    def end(self) -> None:
+        """The run is filed."""
+        self._path.unlink(missing_ok=True)
+        self._stream.close()
+
+    def __enter__(self) -> Self:
+        """Be at work for as long as the block lasts."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """See :meth:`end`."""
+        self.end()
+
+
+def is_at_work(folder: RunFolder) -> bool:
+    """Whether a living process of this machine (or of one that shares the folder and its locks) works on the run."""
+    try:
+        with folder.at_work.open(encoding="utf-8") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a whole file or leave the earlier one: to a neighbour first, then one rename, flushed to disk."""
     neighbour = path.with_name(f".{path.name}.partial")
-    with neighbour.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    neighbour.replace(path)
+    try:
+        with neighbour.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        neighbour.replace(path)
+    except OSError:
+        neighbour.unlink(missing_ok=True)
+        raise
 
 
 def write_json(path: Path, value: object) -> None:
@@ -107,8 +180,7 @@ def digest(path: Path) -> str:
 
 def manifest(folder: RunFolder) -> dict[str, str]:
     """Every artifact of a run but its verdict, by path within the folder, with its SHA-256."""
-    files = sorted(path for path in folder.path.rglob("*") if path.is_file() and not path.name.startswith("."))
-    return {str(path.relative_to(folder.path)): digest(path) for path in files if path != folder.verdict}
+    return {str(path.relative_to(folder.path)): digest(path) for path in folder.files() if path != folder.verdict}
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
@@ -143,14 +215,20 @@ def redacted(value: Any, secrets: Collection[str], untouched: Collection[str] = 
     return value
 
 
-def read_verdict(folder: RunFolder) -> Mapping[str, object]:
-    """The ``run.json`` of a finished run.
+def read_json(path: Path) -> Any:
+    """A JSON file of a run's evidence.
 
     Raises:
-        ConfigurationError: there is none, or it is not readable.
+        ConfigurationError: it is missing, cannot be read, or is damaged; says which.
     """
+    whose = f"{path.name} of the run in {path.parent}"
     try:
-        content: Mapping[str, object] = json.loads(folder.verdict.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"The run folder {folder.path} has no readable run.json: {error}.") from error
-    return content
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(f"{whose} is missing. `reconcile verify` says what else is.") from None
+    except OSError as error:
+        raise ConfigurationError(f"{whose} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{whose} is damaged: it was cut off or altered. `reconcile verify` says what else is."
+        ) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,11 +13,12 @@ from sqlalchemy import Engine
 
 from reconcile.config import Config
 from reconcile.connections import company_secrets
-from reconcile.errors import ConfigurationError
-from reconcile.evidence import RunFolder, digest, manifest, read_verdict, redact, redacted, write_json, write_text
+from reconcile.evidence import RunFolder, digest, manifest, redact, redacted, write_json, write_text
+from reconcile.model.audit import Head
+from reconcile.model.entities import Side
 from reconcile.model.journal import EntryStatus
 from reconcile.model.runs import DISCONNECTED, Run
-from reconcile.state import runs
+from reconcile.state import companies, runs
 from reconcile.state.journal import Journal
 from reconcile.verdict import Execution, judge
 
@@ -28,9 +29,12 @@ Publish = Callable[[Path, Run, Collection[str]], None]
 def file_run(config: Config, engine: Engine, run_id: str, execution: Execution, publish: Publish | None = None) -> Run:
     """Judge a run by its journal, its steps and how its process ended, and file the evidence.
 
-    Evidence that cannot be saved does not change what the run came to; the reason then says so.
+    Evidence that cannot be saved does not change what the run came to; the reason then says so. A run that has been
+    filed stays as it is.
     """
     run = runs.get(engine, run_id)
+    if run.ended_at is not None:
+        return run
     folder = RunFolder(config.runs / run.folder)
     extract = Journal(engine, run.company, run.id).extract(run.id)
     still_open = sum(EntryStatus(status).open for status in extract["status"])
@@ -46,27 +50,46 @@ def file_run(config: Config, engine: Engine, run_id: str, execution: Execution, 
         if publish is not None:
             publish(folder.notebook, run, secrets)
 
-    def save_verdict() -> None:
-        write_json(folder.verdict, run_json(run, folder, previous_digest(config, engine, run), secrets))
-
-    for save in (save_journal, save_notebook, save_verdict):
+    for save in (save_journal, save_notebook):
         try:
             save()
         except (OSError, ValueError) as error:
-            unsaved = f"{run.reason} Its evidence could not be saved completely: {error}."
-            run = replace(run, reason=redact(unsaved, secrets))
-    runs.finish(engine, run.id, run.outcome, run.reason, ended_at)
-    return run
+            run = replace(run, reason=_unsaved(run.reason, error, secrets))
+    facts = {
+        "writes": extract["status"].value_counts().to_dict(),
+        "behind": {side.value: _behind(engine, run.company, side) for side in Side},
+        "artifacts": manifest(folder),
+    }
+
+    def save_verdict(head: Head, previous: str) -> tuple[str, str]:
+        try:
+            write_json(folder.verdict, run_json(run, facts, previous, head, secrets))
+            return digest(folder.verdict), run.reason
+        except (OSError, ValueError) as error:
+            return "", _unsaved(run.reason, error, secrets)
+
+    return runs.finish(engine, run, ended_at, save_verdict)
 
 
-def run_json(run: Run, folder: RunFolder, previous: str, secrets: Collection[str]) -> dict[str, Any]:
-    """What ``run.json`` says: the run, the versions it ran with, its artifacts with hashes, the previous run's hash."""
-    told: dict[str, Any] = redacted(_told(run), secrets)
+def _unsaved(reason: str, error: Exception, secrets: Collection[str]) -> str:
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return redact(f"{reason} Its evidence could not be saved completely: {said}.", secrets)
+
+
+def _behind(engine: Engine, company: str, side: Side) -> dict[str, str] | None:
+    """Who was behind the connection to a side; ``None`` when nobody was ever reached."""
+    known = companies.known_identity(engine, company, side)
+    return None if known is None else {"id": known.company_id, "name": known.name, "currency": known.currency}
+
+
+def run_json(run: Run, facts: Mapping[str, Any], previous: str, head: Head, secrets: Collection[str]) -> dict[str, Any]:
+    """What ``run.json`` says: the run, the versions it ran with, its artifacts with hashes, what it is chained to."""
+    told: dict[str, Any] = redacted({**_told(run), **facts}, secrets)
     return {
         **told,
         "versions": {name: version(name) for name in ("reconcile", "pandas", "papermill", "great-expectations")},
-        "artifacts": manifest(folder),
         "previous": previous,
+        "audit": {"sequence": head.sequence, "seal": head.seal},
     }
 
 
@@ -100,16 +123,3 @@ def _told(run: Run) -> dict[str, Any]:
         "counts": dict(run.counts),
         "control_totals": dict(run.control_totals),
     }
-
-
-def previous_digest(config: Config, engine: Engine, run: Run) -> str:
-    """SHA-256 of the ``run.json`` of the company's previous finished run; empty for the first."""
-    for earlier in runs.find(engine, company=run.company, limit=50):
-        if earlier.id < run.id and earlier.ended_at is not None:
-            folder = RunFolder(config.runs / earlier.folder)
-            try:
-                read_verdict(folder)
-            except ConfigurationError:
-                continue
-            return digest(folder.verdict)
-    return ""

@@ -33,6 +33,7 @@ from reconcile.compare.simulation import simulate
 from reconcile.compare.tieout import TieOut, control_totals, receivables_by_age
 from reconcile.config import CompanyConfig, Config, load_config
 from reconcile.connections import connect_readers, connect_writers
+from reconcile.contract import saved_plan
 from reconcile.errors import (
     ConfigurationError,
     DeferredError,
@@ -42,7 +43,7 @@ from reconcile.errors import (
     StepFailedError,
     StoppedBeforeWritingError,
 )
-from reconcile.evidence import RunFolder, make_folder, write_json, write_text
+from reconcile.evidence import AtWork, RunFolder, make_folder, write_json, write_text
 from reconcile.filing import file_run
 from reconcile.gate import Gate
 from reconcile.interruption import deferral, deferred_words, disconnected_words, left_words
@@ -56,6 +57,7 @@ from reconcile.model.snapshot import Snapshot
 from reconcile.push.references import References
 from reconcile.push.settle import Settled, settle, unresolved_findings
 from reconcile.push.steps import Attempt, Pusher, StepReport, insist, stored_otherwise
+from reconcile.rebuilding import file_the_dead
 from reconcile.sides.billing import BillingReader
 from reconcile.sides.pull import confirm_absences, merged, pull_census, pull_delta
 from reconcile.sides.side import Progress, Readable, Writable
@@ -143,6 +145,7 @@ class Session:
         self._engine = engine
         self._links = Links(engine, company.key)
         self._lease: lease.Lease | None = None
+        self._at_work: AtWork | None = None
         self._readers: Mapping[Side, Readable] = {}
         self._writers: Mapping[Side, Writable] | None = None
         self.settled: tuple[Settled, ...] = ()
@@ -171,7 +174,7 @@ class Session:
             mode: ``census`` or ``delta``.
             apply: whether writing is allowed.
             slot: ``22:30``, ``01:30`` or empty.
-            plan_to_enforce: path of a saved plan; exactly that will be done, or less.
+            plan_to_enforce: id of the run whose saved plan is carried out: exactly that, or less.
 
         Raises:
             ConfigurationError: a setting or parameter is wrong.
@@ -187,9 +190,15 @@ class Session:
         known = config.company(company)
         chosen = _mode(mode)
         engine = open_state(config.state_url)
-        run = _given_run(engine, company) or _interactive_run(config, engine, company, chosen, apply=apply, slot=slot)
-        session = cls(config, known, engine, run)
-        session._enforced = _saved_plan(plan_to_enforce, company) if plan_to_enforce else None
+        dead = file_the_dead(config, engine, company)
+        given, at_work = _given_run(engine, company), None
+        if given is None:
+            given, at_work = _interactive_run(config, engine, company, chosen, apply=apply, slot=slot)
+        session = cls(config, known, engine, given)
+        session._at_work = at_work
+        for run in dead:
+            report.note(f"Run {run.id} had no verdict; it is filed now: {run.outcome}. {run.reason}")
+        session._enforced = saved_plan(config, engine, company, plan_to_enforce) if plan_to_enforce else None
         with session._unless_interrupted():
             session._connect()
         return session
@@ -279,8 +288,7 @@ class Session:
             counts = {DISCONNECTED: since}
         runs.record_counts(self._engine, run.id, {**counts, FAILURE: str(told)})
         self.close()
-        if run.kind == INTERACTIVE:
-            file_run(self.config, self._engine, run.id, Execution(Ending.CELL_FAILED, str(told)))
+        self._file_interactive(Execution(Ending.CELL_FAILED, str(told)))
         return told
 
     # ---------------------------------------------------------------- pull
@@ -382,11 +390,11 @@ class Session:
         return self._findings
 
     def make_plan(self) -> Plan:
-        """Decide what a push will do; with a plan to enforce, only what stands in that one, too.
+        """Decide what a push will do; with a plan to enforce, exactly that or less.
 
         Raises:
             GuardError: it would end more records, or cause more mails or charges, than the company's settings allow,
-                and nobody has looked at it yet: a plan that is enforced has been looked at.
+                and nobody lets that pass.
         """
         if self._findings is None:
             raise StoppedBeforeWritingError("Nothing has been checked yet: run the cell with run.validate() first.")
@@ -399,23 +407,22 @@ class Session:
             self._findings,
             send_automatically=self._billing_sends_invoices(),
             today=self.today,
+            enforced=self._enforced,
         )
         self._findings = (*self._findings, *planning.findings)
-        plan = planning.plan
-        if self._enforced is not None:
-            plan = only_planned_before(plan, self._enforced)
-        self._plan = plan
+        plan = self._plan = planning.plan
         write_text(self.folder.plan, plan.to_json())
         planned = {"plan": plan.digest, "planned_writes": sum(1 for _ in plan.writes())}
+        if planning.enforced is not None:
+            planned |= {"refused": len(planning.enforced.refused), "new_since": len(planning.enforced.new)}
         runs.record_counts(self._engine, self.run.id, planned)
         self._save_findings()
         if self.run.apply:
-            if self._enforced is None:
-                chosen = self.settings
-                caused = many_effects(plan, chosen.most_mails, chosen.most_charges)
-                usual = runs.deeds(self._engine, self.company.key, RUNS_LOOKED_AT)
-                many = many_deeds(plan, usual, chosen.most_endings, chosen.most_price_changes)
-                self.gate.stop_at([*many, *caused])
+            chosen = self.settings
+            caused = many_effects(plan, chosen.most_mails, chosen.most_charges)
+            usual = runs.deeds(self._engine, self.company.key, RUNS_LOOKED_AT)
+            many = many_deeds(plan, usual, chosen.most_endings, chosen.most_price_changes)
+            self.gate.stop_at([*many, *caused])
             self.gate.spend()
             self._remember_deeds(plan)
         for sentence in self.gate.sentences:
@@ -514,8 +521,7 @@ class Session:
             reason = f"{error}{at_risk}"
             runs.record_counts(self._engine, self.run.id, {FAILURE: reason})
             self.close()
-            if self.run.kind == INTERACTIVE:
-                file_run(self.config, self._engine, self.run.id, Execution(Ending.CELL_FAILED, reason))
+            self._file_interactive(Execution(Ending.CELL_FAILED, reason))
             raise StepFailedError(reason) from None
 
     def _say_midnight_risk(self, readable: Iterable[Side]) -> str:
@@ -600,9 +606,16 @@ class Session:
             self._remember_waiting()
             self._move_cursors()
         self.close()
-        if self.run.kind == INTERACTIVE:
-            file_run(self.config, self._engine, self.run.id, Execution(Ending.COMPLETED))
+        self._file_interactive(Execution(Ending.COMPLETED))
         return tied
+
+    def _file_interactive(self, execution: Execution) -> None:
+        """An interactive run has no runner: its session files it."""
+        if self.run.kind == INTERACTIVE:
+            file_run(self.config, self._engine, self.run.id, execution)
+        if self._at_work is not None:
+            self._at_work.end()
+            self._at_work = None
 
     def _say_what_was_stored_otherwise(self) -> None:
         """A record that a side keeps otherwise than it was written is no agreement, though the totals may tie.
@@ -656,12 +669,6 @@ def speak_plainly() -> None:
         return lines
 
     shell.set_custom_exc((ReconcileError,), show_sentence)
-
-
-def only_planned_before(plan: Plan, enforced: Plan) -> Plan:
-    """The operations of ``plan`` that stand in ``enforced``, too: exactly that plan or less."""
-    allowed = {operation.op_id for operation in enforced.operations}
-    return Plan(plan.company, plan.made_from, tuple(item for item in plan.operations if item.op_id in allowed))
 
 
 def attempts_frame(attempts: Sequence[Attempt]) -> pd.DataFrame:
@@ -758,10 +765,13 @@ def _refuse_evidence(folder: Path) -> None:
         )
 
 
-def _interactive_run(config: Config, engine: Engine, company: str, mode: Mode, *, apply: bool, slot: str) -> Run:
+def _interactive_run(
+    config: Config, engine: Engine, company: str, mode: Mode, *, apply: bool, slot: str
+) -> tuple[Run, AtWork]:
     started_at = datetime.now(UTC)
     run_id = runs.new_run_id(started_at)
     folder = make_folder(config.runs, company, INTERACTIVE, run_id, started_at)
+    at_work = AtWork(folder)
     run = Run(
         id=run_id,
         company=company,
@@ -778,18 +788,4 @@ def _interactive_run(config: Config, engine: Engine, company: str, mode: Mode, *
         folder=str(folder.path.relative_to(config.runs)),
     )
     runs.create(engine, run)
-    return run
-
-
-def _saved_plan(path: str, company: str) -> Plan:
-    try:
-        plan = Plan.from_json(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(
-            f"The plan {path} cannot be read: {error.strerror}. Give the path of a plan."
-        ) from error
-    except ValueError as error:
-        raise ConfigurationError(f"The plan {path} cannot be enforced: {error}.") from error
-    if plan.company != company:
-        raise ConfigurationError(f"The plan {path} was made for {plan.company!r}, not for {company!r}.")
-    return plan
+    return run, at_work

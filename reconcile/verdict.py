@@ -22,6 +22,7 @@ class Ending(StrEnum):
     INTERRUPTED = "interrupted"
     NOT_STARTED = "could not be started"
     NOT_SAVED = "the notebook could not be saved"
+    DIED = "its process ended"  # killed, out of memory, the machine down: nobody was left to file it
 
 
 @dataclass(frozen=True, slots=True)

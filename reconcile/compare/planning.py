@@ -20,6 +20,7 @@ from reconcile.compare.canonical import References, among, canonical, is_live, r
 from reconcile.compare.cells import KEPT_WHEN_VOID
 from reconcile.compare.effects import with_effects
 from reconcile.compare.endings import with_waiting_endings
+from reconcile.compare.enforcing import Enforced, enforce
 from reconcile.compare.overpaying import with_held_overpayments
 from reconcile.compare.policy import MONEY_FIELDS, result_fields, written_fields
 from reconcile.compare.rules import DEPENDS, DISPUTES, NOT_CARRIED, TO
@@ -63,14 +64,16 @@ class Planned:
     Attributes:
         plan: all operations, in push order.
         findings: notes on records that wait for another one or are not carried at all; holds on payments that would pay
-            more than is open.
+            more than is open, and on what a saved plan does not allow.
+        enforced: what is left of the saved plan that was to be enforced; ``None`` without one.
     """
 
     plan: Plan
     findings: tuple[Finding, ...]
+    enforced: Enforced | None = None
 
 
-def make_plan(
+def make_plan(  # noqa: PLR0913  one argument for each thing that decides
     company: str,
     comparisons: Mapping[Entity, Comparison],
     books: Snapshots,
@@ -80,6 +83,7 @@ def make_plan(
     *,
     send_automatically: bool = False,
     today: date | None = None,
+    enforced: Plan | None = None,
 ) -> Planned:
     """All that a push will do, and nothing else.
 
@@ -92,20 +96,35 @@ def make_plan(
         findings: of the checks, the sides and the comparison; what is held or stopped waits with all that refers to it.
         send_automatically: the company's setting: invoices that come from QuickBooks are mailed.
         today: the company's date: invoices older than :data:`MAIL_WITHIN` are never mailed. Without it none is too old.
+        enforced: a saved plan: exactly that is planned, or less (:mod:`reconcile.compare.enforcing`).
 
     Returns:
         The plan and what it leaves out.
     """
     mail_since = today - MAIL_WITHIN if today else None
-    planner = _Planner(comparisons, {Side.BOOKS: books, Side.BILLING: billing}, agreements, [*findings])
+    findings = [*findings]
+    planner = _Planner(comparisons, {Side.BOOKS: books, Side.BILLING: billing}, agreements, findings)
     operations = [operation for entity in Entity for operation in planner.step(entity)]
-    operations, waiting = with_waiting_endings(operations, planner.sides)
-    operations, overpaying = with_held_overpayments(operations, planner.sides, planner.references)
-    operations = with_effects(
-        operations, books, billing, planner.references, mail_since=mail_since, send_automatically=send_automatically
-    )
+
+    def complete(some: Sequence[Operation]) -> tuple[list[Operation], list[Finding]]:
+        some = [replace(operation, effects=()) if operation.effects else operation for operation in some]
+        kept, waiting = with_waiting_endings(some, planner.sides)
+        kept, overpaying = with_held_overpayments(kept, planner.sides, planner.references)
+        kept = with_effects(
+            kept, books, billing, planner.references, mail_since=mail_since, send_automatically=send_automatically
+        )
+        return kept, [*waiting, *overpaying]
+
+    operations, left_out = complete(operations)
+    told = (*planner.notes, *left_out)
+    left: Enforced | None = None
+    if enforced is not None:
+        pairs = {entity: comparisons[entity].pairs for entity in Entity}
+        left = enforce(enforced, operations, complete, planner.sides, pairs, (*findings, *told))
+        operations, told = list(left.operations), (*told, *left.findings())
     made_from = {f"{side}/{entity}": planner.sides[side][entity].digest for side in Side for entity in Entity}
-    return Planned(Plan(company, made_from, tuple(operations)), (*planner.notes, *waiting, *overpaying))
+    made_from |= {f"base/{entity}": agreements[entity].digest for entity in Entity}
+    return Planned(Plan(company, made_from, tuple(operations)), told, left)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,8 @@ UNREAD = "counterpart_not_read"
 NOT_CARRIED = "not_carried"
 DEPENDS = "waits_for_another_record"
 NOT_OPEN = "more_than_is_open"
+STALE = "moved_since_the_plan"
+UNPLANNED = "new_since_the_plan"
 
 REFUND = "refund"
 """Not ours: the billing side notes each refund under this name, on the payment, with the amount."""

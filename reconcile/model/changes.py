@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -82,6 +83,15 @@ class Agreement:
     entity: Entity
     frame: pd.DataFrame
     tombstones: pd.DataFrame
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the content of both frames, independent of row order."""
+        content = hashlib.sha256()
+        for frame in (self.frame, self.tombstones):
+            ordered = frame.sort_values(list(LINK_COLUMNS)) if len(frame) else frame
+            content.update(ordered.to_csv(index=False).encode("utf-8", "surrogatepass"))
+        return content.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,7 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the canonical JSON of the company and the operations."""
+        """SHA-256 of :meth:`to_json`, as UTF-8: of the company, what the plan was made from, and all operations."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     def step(self, entity: Entity) -> tuple[Operation, ...]:

@@ -21,7 +21,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from reconcile.config import CONFIG_VARIABLE, Config
 from reconcile.errors import ReconcileError
-from reconcile.evidence import RunFolder, make_folder
+from reconcile.evidence import AtWork, RunFolder, make_folder
 from reconcile.filing import file_run
 from reconcile.model.runs import CENTRAL, Mode, Outcome, Run
 from reconcile.runner.kernels import engine_options
@@ -49,8 +49,8 @@ class Request:
         apply: whether writing is allowed.
         slot: ``22:30``, ``01:30`` or empty.
         slot_date: local date of the slot; the schedule's present date when left out.
-        plan: path of a saved plan to enforce, or empty.
-        kind: ``night``, ``manual`` or ``dry``; names the folder.
+        plan: id of the run whose saved plan is carried out, or empty.
+        kind: ``night``, ``manual``, ``dry`` or ``apply``; names the folder.
         cell_seconds: time-out of a single cell.
     """
 
@@ -95,12 +95,13 @@ def execute(config: Config, request: Request, watch: Watch | None = None) -> Run
     started_at = datetime.now(UTC)
     run_id = runs.new_run_id(started_at)
     folder = make_folder(config.runs, request.company, request.kind, run_id, started_at)
-    runs.create(engine, _new_run(config, request, run_id, folder, started_at))
-    with _watched(folder.partial_notebook, watch):
-        execution = _execute_notebook(config, notebook, folder, request, run_id)
-    with _undisturbed():
-        lease.release_run(engine, run_id)
-        return file_run(config, engine, run_id, execution, publish=partial(publish, folder.partial_notebook))
+    with AtWork(folder):
+        runs.create(engine, _new_run(config, request, run_id, folder, started_at))
+        with _watched(folder.partial_notebook, watch):
+            execution = _execute_notebook(config, notebook, folder, request, run_id)
+        with _undisturbed():
+            lease.release_run(engine, run_id)
+            return file_run(config, engine, run_id, execution, publish=partial(publish, folder.partial_notebook))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import papermill
 from nbformat.v4 import new_code_cell, new_output
 
 from reconcile.errors import ConfigurationError
-from reconcile.evidence import redacted, write_text
+from reconcile.evidence import RunFolder, redact, redacted, write_text
 from reconcile.model.runs import Run
 from reconcile.report import verdict as verdict_box
 
@@ -74,17 +74,29 @@ def publish(partial: Path, final: Path, run: Run, secrets: Iterable[str]) -> Non
     """Put the verdict on top of an executed notebook, take every secret out, and give it its final name.
 
     papermill's own error cells are removed: they name no reason, and after a time-out or a dead kernel there are none.
+    However it goes, the partial notebook, which may hold secrets, does not stay; an earlier final one does.
 
     Raises:
-        OSError: it could not be saved; the partial notebook is still there.
+        OSError: it could not be saved.
+        ValueError: it was cut off while it was being written; what is left of it is beside it, as text.
     """
     if not partial.exists():
         return
-    notebook = nbformat.read(partial, as_version=4)
-    notebook.cells = [cell for cell in notebook.cells if not set(_PAPERMILL_MARKS) & set(cell.metadata.get("tags", []))]
-    notebook.cells.insert(0, _verdict_cell(run))
-    write_text(final, json.dumps(redacted(notebook, tuple(secrets), _STRUCTURE), ensure_ascii=False, indent=1) + "\n")
-    partial.unlink()
+    hidden = tuple(secrets)
+    try:
+        notebook = nbformat.read(partial, as_version=4)
+        papermills = set(_PAPERMILL_MARKS)
+        notebook.cells = [cell for cell in notebook.cells if not papermills & set(cell.metadata.get("tags", []))]
+        notebook.cells.insert(0, _verdict_cell(run))
+        write_text(final, json.dumps(redacted(notebook, hidden, _STRUCTURE), ensure_ascii=False, indent=1) + "\n")
+    except (ValueError, AttributeError, KeyError) as error:
+        left = RunFolder(final.parent).damaged_notebook
+        write_text(left, redact(partial.read_text(encoding="utf-8", errors="replace"), hidden))
+        raise ValueError(
+            f"the notebook was cut off while it was being written; what is left of it is in {left.name}"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _verdict_cell(run: Run) -> Any:

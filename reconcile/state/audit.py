@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Engine, func, insert, select
 
 from reconcile.model.audit import AuditKind, AuditRow, Head, entry_hash
 from reconcile.model.journal import EntryStatus
@@ -60,6 +60,12 @@ def seal_at(connection: Connection, company: str, sequence: int) -> str | None:
     return connection.execute(query).scalar_one_or_none()
 
 
+def began(connection: Connection, company: str) -> datetime | None:
+    """When a company's trail began, UTC."""
+    query = select(func.min(AuditTrailRow.at)).where(AuditTrailRow.company == company)
+    return connection.execute(query).scalar_one_or_none()
+
+
 def newest(connection: Connection, company: str, kind: AuditKind) -> AuditRow | None:
     """The newest row of a kind; ``None`` when there is none."""
     query = (
@@ -72,12 +78,20 @@ def newest(connection: Connection, company: str, kind: AuditKind) -> AuditRow | 
     return rows[0] if rows else None
 
 
+def of_run(connection: Connection, company: str, run_id: str, kind: AuditKind) -> AuditRow | None:
+    """The row of a kind about a run; ``None`` when there is none."""
+    rows = _rows_of(connection, company, AuditTrailRow.run_id == run_id, AuditTrailRow.kind == kind.value)
+    return rows[0] if rows else None
+
+
 def of_kind(connection: Connection, company: str, kind: AuditKind) -> list[AuditRow]:
     """All rows of a kind, oldest first; for the rare ones."""
+    return _rows_of(connection, company, AuditTrailRow.kind == kind.value)
+
+
+def _rows_of(connection: Connection, company: str, *where: ColumnElement[bool]) -> list[AuditRow]:
     query = (
-        select(AuditTrailRow.__table__)
-        .where(AuditTrailRow.company == company, AuditTrailRow.kind == kind.value)
-        .order_by(AuditTrailRow.sequence)
+        select(AuditTrailRow.__table__).where(AuditTrailRow.company == company, *where).order_by(AuditTrailRow.sequence)
     )
     return [_row(row) for row in connection.execute(query).mappings()]
 
@@ -150,9 +164,7 @@ def unsealed_entry(engine: Engine, company: str) -> tuple[int, str] | None:
     Entries from before the trail began are left out.
     """
     with reading(engine) as connection:
-        began = connection.execute(
-            select(func.min(AuditTrailRow.at)).where(AuditTrailRow.company == company)
-        ).scalar_one_or_none()
+        since = began(connection, company)
         query = (
             select(JournalRow.id, JournalRow.run_id)
             .where(
@@ -163,8 +175,8 @@ def unsealed_entry(engine: Engine, company: str) -> tuple[int, str] | None:
             .order_by(JournalRow.id)
             .limit(1)
         )
-        if began is not None:
-            query = query.where(func.coalesce(JournalRow.answered_at, JournalRow.sent_at) >= began)
+        if since is not None:
+            query = query.where(func.coalesce(JournalRow.answered_at, JournalRow.sent_at) >= since)
         row = connection.execute(query).one_or_none()
     return None if row is None else (row.id, row.run_id)
 

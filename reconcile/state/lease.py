@@ -10,7 +10,7 @@ from sqlalchemy import Connection, CursorResult, Engine, select, update
 
 from reconcile.errors import LeaseError
 from reconcile.state.companies import remember_company
-from reconcile.state.database import clock, upserting, writing
+from reconcile.state.database import clock, reading, upserting, writing
 from reconcile.state.schema import LeaseRow
 
 
@@ -100,6 +100,15 @@ def acquire(engine: Engine, company: str, holder: str, run_id: str, ttl: timedel
             .values(holder=holder, run_id=run_id, fence=fence, acquired_at=now, expires_at=now + ttl)
         )
     return Lease(engine, company, holder, run_id, fence, ttl)
+
+
+def holder_of(engine: Engine, run_id: str) -> str:
+    """Who holds a company for that run at this moment (``host:process``); empty when nobody does."""
+    with reading(engine) as connection:
+        row = connection.execute(
+            select(LeaseRow.holder, LeaseRow.expires_at).where(LeaseRow.run_id == run_id)
+        ).one_or_none()
+        return str(row.holder) if row is not None and row.expires_at > clock(connection) else ""
 
 
 def release_run(engine: Engine, run_id: str) -> None:

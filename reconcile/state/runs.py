@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from reconcile.errors import ConfigurationError
+from reconcile.model.audit import AuditKind, Head
 from reconcile.model.entities import Entity
 from reconcile.model.runs import Mode, Outcome, Run, StepResult, StepStatus
+from reconcile.state import audit
 from reconcile.state.companies import remember_company
 from reconcile.state.database import reading, upserting, writing
 from reconcile.state.schema import RunRow, RunStepRow
@@ -142,15 +145,68 @@ def record_tie_out(engine: Engine, run_id: str, control_totals: Mapping[str, Any
         _change(connection, run_id, control_totals=json_text(dict(control_totals)))
 
 
-def finish(engine: Engine, run_id: str, outcome: Outcome, reason: str, ended_at: datetime) -> None:
-    """Write the verdict.
+def unfinished(engine: Engine, company: str) -> list[Run]:
+    """Runs that have no verdict yet, oldest first."""
+    query = (
+        select(RunRow.__table__)
+        .where(RunRow.company == company, RunRow.ended_at.is_(None))
+        .order_by(RunRow.started_at, RunRow.id)
+    )
+    with reading(engine) as connection:
+        return _runs(connection, connection.execute(query).mappings())
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """As much of a run as its evidence is compared with: folder, outcome, start (UTC), whether it has a verdict."""
+
+    folder: str
+    outcome: Outcome
+    started_at: datetime
+    ended: bool
+
+
+def brief(engine: Engine, company: str) -> dict[str, Brief]:
+    """All runs of a company, by id."""
+    query = select(RunRow.id, RunRow.folder, RunRow.outcome, RunRow.started_at, RunRow.ended_at).where(
+        RunRow.company == company
+    )
+    with reading(engine) as connection:
+        return {
+            row.id: Brief(row.folder, Outcome(row.outcome), row.started_at, row.ended_at is not None)
+            for row in connection.execute(query)
+        }
+
+
+def finish(engine: Engine, run: Run, ended_at: datetime, save: Callable[[Head, str], tuple[str, str]]) -> Run:
+    """Write the verdict and seal the evidence, in one transaction. The first verdict of a run stands.
+
+    Args:
+        engine: the state.
+        run: with outcome and reason.
+        ended_at: UTC.
+        save: saves ``run.json``, given the end of the audit trail and the SHA-256 of the ``run.json`` that was sealed
+            last (empty for the first); gives the SHA-256 of what it saved (empty when it could not) and the reason as
+            it then is.
+
+    Returns:
+        The run as it now stands.
 
     Raises:
         ConfigurationError: there is no such run.
     """
     with writing(engine) as connection:
-        _locked(connection, run_id)
-        _change(connection, run_id, outcome=outcome.value, reason=reason, ended_at=ended_at)
+        _locked(connection, run.id)
+        audit.lock(connection, run.company)
+        ended = connection.execute(select(RunRow.ended_at).where(RunRow.id == run.id)).scalar_one_or_none()
+        if ended is None:
+            sealed = audit.newest(connection, run.company, AuditKind.RUN)
+            previous = str(json.loads(sealed.content)["run_json"]) if sealed is not None else ""
+            saved, reason = save(audit.head(connection, run.company), previous)
+            told = {"folder": run.folder, "outcome": run.outcome.value, "run_json": saved}
+            audit.append(connection, run.company, run.id, AuditKind.RUN, told, ended_at)
+            _change(connection, run.id, outcome=run.outcome.value, reason=reason, ended_at=ended_at)
+    return get(engine, run.id)
 
 
 def _locked(connection: Connection, run_id: str) -> str:

@@ -53,6 +53,32 @@ def test_a_dry_run_then_a_run_then_what_was_done_is_explained(company: Company) 
         assert desk("show", same).stdout == explained.stdout
     complains(desk("show", str(folder.parent)), "There is no run")
 
+    verified = desk("verify", COMPANY)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    head = verified.stdout.split()[-1]
+    assert verified.stdout.startswith(f"{COMPANY}: as filed: 2 rows of the audit trail, 2 runs, ")
+    assert desk("verify", COMPANY, "--head", head).stdout == verified.stdout
+    certificate = desk("show", run_id, "--certificate")
+    assert certificate.returncode == 0, certificate.stderr
+    for words in (run_id, "agreed (exit code 0)", "Both sides tie out", "Central"):
+        assert words in certificate.stdout
+    assert all(len(line) <= 110 for line in certificate.stdout.splitlines())
+    complains(desk("rebuild", run_id), "is filed already (agreed)")
+    complains(desk("verify", "--head", head), "A head belongs to one company")
+    complains(desk("verify", COMPANY, "--head", "x"), "is not the head of an audit trail")
+    plan = folder / "plan.json"
+    plan.write_text(plan.read_text(encoding="utf-8") + " ", encoding="utf-8")
+    altered = desk("verify")
+    assert altered.returncode == 2
+    assert altered.stdout.startswith(f"{COMPANY}: ALTERED. plan.json of run {run_id} ")
+    plan.write_text(plan.read_text(encoding="utf-8")[:-1], encoding="utf-8")
+    verdict = (folder / "run.json").read_bytes()
+    (folder / "run.json").write_text("{", encoding="utf-8")
+    complains(desk("show", run_id, "--certificate"), "run.json of the run in", "is damaged: it was cut off or altered")
+    (folder / "run.json").unlink()
+    complains(desk("show", run_id, "--certificate"), "run.json of the run in", "is missing")
+    (folder / "run.json").write_bytes(verdict)
+
 
 def test_a_quickbooks_that_does_not_answer_is_named(company: Company) -> None:
     company.configure(base_url="http://127.0.0.1:1")

@@ -11,9 +11,10 @@ from reconcile.errors import ConfigurationError, GuardError, LeaseError, StepFai
 from reconcile.model.entities import Entity, Side
 from reconcile.model.runs import Outcome, StepStatus
 from reconcile.sandbox.billing import day
-from reconcile.state import settings
+from reconcile.state import permissions, settings
 from reconcile.state.database import open_state
 from tests.night.conftest import COMPANY, TODAY, World
+from tests.night.desks import customer_in_books
 
 
 def a_customer_in_billing(world: World, name: str = "Bayshore Garden Center") -> None:
@@ -64,22 +65,55 @@ def test_a_dry_run_has_sides_without_write_methods_and_changes_nothing(world: Wo
         assert connection.execute(text("select count(*) from customers")).scalar_one() == 0
 
 
-def test_a_saved_plan_is_enforced_exactly_or_less(world: World) -> None:
+def test_a_saved_plan_is_carried_out_exactly_or_less(world: World) -> None:
+    names = ("Amy's Bird Sanctuary", "Bill's Windsurf Shop", "Cool Cars")
+    for name in names[:2]:
+        world.new_customer_in_books(name)
+    planned = world.sync(apply=False)
+    world.books.change("Customer", customer_in_books(world, names[1]), PrimaryPhone={"FreeFormNumber": "555-0100"})
+    world.new_customer_in_books(names[2])
+    done = world.sync(plan=planned.id)
+    assert accounts_in_billing(world) == [names[0]]
+    assert (done.counts["planned_writes"], done.counts["refused"], done.counts["new_since"]) == (1, 1, 2)
+    assert done.outcome is Outcome.AGREED_EXCEPT_HELD, done.reason
+    findings = json.loads((world.config.runs / done.folder / "findings.json").read_text(encoding="utf-8"))
+    said = {finding["label"]: finding["sentence"] for finding in findings if finding["check"] == "moved_since_the_plan"}
+    assert said == {
+        names[1]: "Create customer Bill's Windsurf Shop in ReliaBills was planned but is not done: it would be written "
+        "otherwise now: phone."
+    }
+    again = world.sync(plan=planned.id)
+    assert (again.counts["planned_writes"], again.counts["refused"]) == (0, 2)
+    assert accounts_in_billing(world) == [names[0]]
+    assert world.sync().outcome is Outcome.AGREED
+    assert accounts_in_billing(world) == [*names]
+
+
+def test_a_plan_that_is_not_as_it_was_filed_is_refused(world: World) -> None:
     world.new_customer_in_books("Amy's Bird Sanctuary")
     planned = world.sync(apply=False)
-    plan = str(world.config.runs / planned.folder / "plan.json")
-    world.new_customer_in_books("Cool Cars")
-    world.sync(plan=plan)
+    plan = world.config.runs / planned.folder / "plan.json"
+    whole = plan.read_text(encoding="utf-8")
+    for altered in (whole[:-40], whole.replace("Amy's", "Eve's"), ""):
+        plan.write_text(altered, encoding="utf-8")
+        with pytest.raises(ConfigurationError, match="is not as it was filed: it was cut off or altered"):
+            world.open(plan=planned.id)
+    plan.unlink()
+    with pytest.raises(ConfigurationError, match=r"cannot be read: No such file .*`reconcile plan craigs`"):
+        world.open(plan=planned.id)
+    plan.write_text(whole, encoding="utf-8")
+    verdict = plan.with_name("run.json")
+    verdict.write_text(verdict.read_text(encoding="utf-8").replace("planned", "plannea"), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="is not as it was filed"):
+        world.open(plan=planned.id)
+    with pytest.raises(ConfigurationError, match="There is no run"):
+        world.open(plan="plan.json")
+    assert accounts_in_billing(world) == []
+
+
+def accounts_in_billing(world: World) -> list[str]:
     with world.billing.connect() as connection:
-        names = connection.execute(text("select account_name from customers")).scalars().all()
-    assert names == ["Amy's Bird Sanctuary"]
-
-
-def test_a_plan_of_another_company_is_refused(world: World) -> None:
-    path = world.root / "plan.json"
-    path.write_text('{"company":"other","made_from":{},"operations":[]}', encoding="utf-8")
-    with pytest.raises(ConfigurationError, match="made for 'other'"):
-        world.open(plan=str(path))
+        return list(connection.execute(text("select account_name from customers order by id")).scalars())
 
 
 def test_a_lettered_number_fails_the_invoices_step_and_payments_do_not_start(world: World) -> None:
@@ -217,7 +251,7 @@ def test_an_impossible_date_and_a_name_of_500_characters_hold_only_their_own_rec
     assert [invoice["DocNumber"] for invoice in world.books.query("select * from Invoice", "Invoice")] == ["101"]
 
 
-def test_a_run_that_would_charge_more_than_usual_stops_until_its_plan_was_looked_at(world: World) -> None:
+def test_a_plan_that_would_charge_more_than_usual_is_not_applied_until_somebody_lets_it_pass(world: World) -> None:
     world.new_customer_in_books("Jeff's Jalopies")
     world.new_product_in_books("Gardening")
     world.sync()
@@ -226,11 +260,12 @@ def test_a_run_that_would_charge_more_than_usual_stops_until_its_plan_was_looked
         world.books.new_invoice(number, "Jeff's Jalopies", [("Gardening", "3", "25")])
     engine = open_state(world.config.state_url)
     settings.save(engine, COMPANY, settings.changed(settings.load(engine, COMPANY), "most_charges", "1"))
-    engine.dispose()
+    planned = world.sync(apply=False)
     with pytest.raises(GuardError, match="2 charges; at most 1"):
-        world.sync()
+        world.sync(plan=planned.id)
     with world.billing.connect() as connection:
         assert connection.execute(text("select count(*) from invoices")).scalar_one() == 0
     world.sessions[-1].close()
-    plan = world.config.runs / world.last_run().folder / "plan.json"
-    assert world.sync(plan=str(plan)).outcome is Outcome.AGREED
+    permissions.give(engine, COMPANY, permissions.Wanted("many-outside-effects", because="They are due.", who="Ann"))
+    engine.dispose()
+    assert world.sync(plan=planned.id).outcome is Outcome.AGREED

@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import Engine
 
 from reconcile.errors import ConfigurationError
+from reconcile.model.audit import Head
 from reconcile.model.entities import Entity
 from reconcile.model.runs import Mode, Outcome, Run, StepResult, StepStatus
-from reconcile.state import runs
+from reconcile.state import audit, runs
 
 STARTED = datetime(2026, 11, 23, 4, 30, 0, 123456, tzinfo=UTC)
 
@@ -99,12 +100,25 @@ def test_the_tie_out_is_exact_and_knows_no_float(engine: Engine) -> None:
     assert runs.get(engine, "run-1").control_totals == totals
 
 
-def test_the_verdict_is_written(engine: Engine) -> None:
-    runs.create(engine, a_run())
-    runs.finish(engine, "run-1", Outcome.STEP_FAILED, "Invoice B-1 has a letter.", STARTED + timedelta(minutes=3))
-    run = runs.get(engine, "run-1")
-    assert (run.outcome, run.reason) == (Outcome.STEP_FAILED, "Invoice B-1 has a letter.")
-    assert run.ended_at == STARTED + timedelta(minutes=3)
+def test_the_verdict_is_written_once_and_sealed_with_the_evidence(engine: Engine) -> None:
+    given: list[tuple[Head, str]] = []
+
+    def save(head: Head, previous: str) -> tuple[str, str]:
+        given.append((head, previous))
+        return f"hash {len(given)}", "Invoice B-1 has a letter."
+
+    ended = STARTED + timedelta(minutes=3)
+    for number in (1, 2):
+        run = a_run(f"run-{number}", outcome=Outcome.STEP_FAILED)
+        runs.create(engine, replace(run, outcome=Outcome.RUNNING))
+        filed = runs.finish(engine, run, ended, save)
+        assert (filed.outcome, filed.reason) == (Outcome.STEP_FAILED, "Invoice B-1 has a letter.")
+        assert filed.ended_at == ended
+        assert runs.finish(engine, replace(run, outcome=Outcome.AGREED), ended + timedelta(1), save) == filed
+    first, second = [walked.row for walked in audit.walk(engine, "craigs")]
+    assert given == [(Head(), ""), (Head(1, first.seal), "hash 1")]
+    assert '"run_json":"hash 2"' in second.content
+    assert (first.run_id, second.run_id) == ("run-1", "run-2")
 
 
 def test_a_run_that_does_not_exist_is_refused_by_name(engine: Engine) -> None:
@@ -113,7 +127,7 @@ def test_a_run_that_does_not_exist_is_refused_by_name(engine: Engine) -> None:
         lambda: runs.record_step(engine, "no-such-run", StepResult(Entity.INVOICE, StepStatus.STARTED)),
         lambda: runs.record_counts(engine, "no-such-run", {"held": 1}),
         lambda: runs.record_tie_out(engine, "no-such-run", {}),
-        lambda: runs.finish(engine, "no-such-run", Outcome.AGREED, "", STARTED),
+        lambda: runs.finish(engine, a_run("no-such-run"), STARTED, lambda _head, _previous: ("", "")),
     ]
     for verb in verbs:
         with pytest.raises(ConfigurationError, match="There is no run 'no-such-run'"):

@@ -1,0 +1,80 @@
+"""``reconcile plan`` and ``reconcile apply``: a plan that somebody looks at, and exactly that plan or less."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reconcile.commands.running import carry_out
+from reconcile.commands.texts import inert
+from reconcile.model.runs import Mode, Outcome, Run
+
+if TYPE_CHECKING:
+    from reconcile.config import Config
+
+_MOST = 40  # operations as a terminal bears them; the notebook shows all
+
+
+def plan(
+    company: Annotated[str, typer.Argument(help="Company key, as in reconcile.toml.")],
+    *,
+    mode: Annotated[Mode, typer.Option(help="census reads everything, delta what changed.")] = Mode.CENSUS,
+) -> None:
+    """Make the plan of what a run would do now, and save it; writes nothing. `reconcile apply RUN` carries it out."""
+    from reconcile.config import load_config
+    from reconcile.runner.execute import Request
+
+    config = load_config()
+    finished = carry_out(config, Request(company=company, mode=mode, apply=False, kind="dry"))
+    if finished.outcome is Outcome.PLANNED:
+        say_plan(config, finished)
+    raise typer.Exit(finished.outcome.exit_code)
+
+
+def apply(
+    run_id: Annotated[str, typer.Argument(metavar="RUN", help="The run that made the plan (`reconcile plan`).")],
+) -> None:
+    """Carry out the saved plan of a run: exactly that or less. What has moved since is refused, one by one, and listed.
+
+    Exit codes as for `reconcile run`; 1 when something was refused or is new since.
+    """
+    from reconcile.compare.rules import STALE, UNPLANNED
+    from reconcile.config import load_config
+    from reconcile.contract import saved_plan
+    from reconcile.evidence import RunFolder, read_json
+    from reconcile.runner.execute import Request
+    from reconcile.state import runs
+    from reconcile.state.database import open_state
+
+    config = load_config()
+    engine = open_state(config.state_url)
+    company = config.company(runs.get(engine, run_id).company).key
+    saved_plan(config, engine, company, run_id)
+    finished = carry_out(config, Request(company=company, apply=True, plan=run_id, kind="apply"))
+    findings = RunFolder(config.runs / finished.folder).findings
+    for finding in read_json(findings) if findings.exists() else ():
+        if finding["check"] in (STALE, UNPLANNED):
+            typer.echo(inert(f"- {finding['sentence']}"))
+    raise typer.Exit(finished.outcome.exit_code)
+
+
+def say_plan(config: Config, run: Run) -> None:
+    """What a saved plan would do, its digest, and the command that does it."""
+    from reconcile.evidence import RunFolder
+    from reconcile.model.plan import Plan
+
+    saved = Plan.from_json(RunFolder(config.runs / run.folder).plan.read_text(encoding="utf-8"))
+    writes = list(saved.writes())
+    for operation in writes[:_MOST]:
+        where = operation.side.product if operation.side else ""
+        whose = f" of {operation.customer}" if operation.customer and operation.customer != operation.label else ""
+        what = f"{operation.action} {operation.step.singular} {operation.label}{whose} in {where}"
+        typer.echo(inert(f"- {what}: {operation.reason}"))
+        for effect in operation.effects:
+            typer.echo(inert(f"    would cause a {effect.kind}: {effect.cause}"))
+    if len(writes) > _MOST:
+        typer.echo(f"- and {len(writes) - _MOST:,} more; all of them are in the notebook and in plan.json")
+    typer.echo(f"Plan {run.counts['plan']}")
+    if writes:
+        typer.echo(f"To carry out exactly this or less: `reconcile apply {run.id}`")

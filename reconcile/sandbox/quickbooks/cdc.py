@@ -1,18 +1,20 @@
 """Change data capture: what changed in some resources since a moment, deletions included.
 
-At most 30 days back, at most 1,000 objects, no paging. Tax agencies, codes and rates are not captured at all.
+At most 30 days back, at most 1,000 objects, no paging. Tax agencies, codes and rates, journal codes and times are not
+captured at all.
 """
 
 from typing import Final
 
 from reconcile.sandbox.quickbooks import faults
 from reconcile.sandbox.quickbooks.clock import parse_moment
-from reconcile.sandbox.quickbooks.entities import RESOURCES, Resource
+from reconcile.sandbox.quickbooks.entities import RESOURCES, UNUSED, Resource
 from reconcile.sandbox.quickbooks.faults import FaultError
 from reconcile.sandbox.quickbooks.state import CompanyState
 from reconcile.sandbox.quickbooks.store import Record
 
 _ENTITIES: Final = {name.lower(): resource for name, resource in RESOURCES.items()}
+_NONE_HELD: Final = frozenset(name.lower() for name in UNUSED - {"JournalCode", "TimeActivity"})
 _LONGEST: Final = 30 * 86_400
 
 
@@ -43,6 +45,9 @@ def changes(state: CompanyState, entities: str, changed_since: str) -> bytes:
     room = state.switches.cdc_cap
     groups = []
     for resource in resources:
+        if resource is None:
+            groups.append(b"{}")
+            continue
         found = [record for record in state.store.changed_since(resource.name, moment) if record.visible_from <= now]
         found.sort(key=lambda record: record.deleted)
         taken = found[:room]
@@ -52,8 +57,11 @@ def changes(state: CompanyState, entities: str, changed_since: str) -> bytes:
     return b'[{"QueryResponse":[' + b",".join(groups) + b"]}]"
 
 
-def _captured(name: str) -> Resource:
+def _captured(name: str) -> Resource | None:
+    """The resource, or nothing for one that the company has none of."""
     resource = _ENTITIES.get(name.lower())
+    if resource is None and name.lower() in _NONE_HELD:
+        return None
     if resource is None or not resource.captured:
         raise faults.one(
             2000, "Invalid Entity", f"Invalid Entity : {name} is not supported by change data capture.", name

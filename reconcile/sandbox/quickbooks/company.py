@@ -343,18 +343,18 @@ class Company:
             items = items[:largest]
         answers = []
         room = LARGEST_PAGE
-        for item in items:
-            answer, used = self._batch_item(item, request_id, room)
+        for place, item in enumerate(items, start=1):
+            answer, used = self._batch_item(item, request_id, room, place)
             room -= used
             answers.append(answer)
         return self._timed(b'{"BatchItemResponse":[' + b",".join(answers) + b"]}")
 
-    def _batch_item(self, item: Any, request_id: str, room: int) -> tuple[bytes, int]:
+    def _batch_item(self, item: Any, request_id: str, room: int, place: int) -> tuple[bytes, int]:
         item_id = item.get("bId") if isinstance(item, dict) else None
         tag = b"" if item_id is None else b'"bId":' + render(str(item_id)) + b","
         try:
-            _check_item(item)
-            key = f"{request_id}{item_id}" if request_id else ""
+            _check_item(item, named=self.state.switches.batch_item_without_id == "fault")
+            key = f"{request_id}{item_id or place}" if request_id else ""
             self.check_request_id(key)
             if "Query" in item:
                 value, used = self._queries.answer(str(item["Query"]), room)
@@ -376,7 +376,10 @@ class Company:
             if unknown:
                 raise FaultError(faults.unknown_property(unknown[0], "BatchItemRequest", sorted(RESOURCES)))
             raise FaultError(faults.required("BatchItemRequest entity"))
-        operation = str(item.get("operation", "")).lower()
+        # As outside of a batch: without a word for it, an Id in the body makes it an update.
+        body = item[entities[0]]
+        usual = "update" if isinstance(body, dict) and body.get("Id") else "create"
+        operation = str(item.get("operation") or usual).lower()
         if operation not in _OPERATIONS:
             raise FaultError(faults.invalid_enumeration(operation, "operation"))
         include = frozenset(str(item.get("optionsData", "")).lower().replace(",", " ").split())
@@ -395,8 +398,8 @@ def _faulted_item(tag: bytes, fault: FaultError) -> bytes:
     return b"{" + tag + b'"Fault":' + render({"type": held["type"], "Error": held["Error"]}) + b"}"
 
 
-def _check_item(item: Any) -> None:
+def _check_item(item: Any, *, named: bool) -> None:
     if not isinstance(item, dict):
         raise FaultError(faults.unparseable())
-    if item.get("bId") in (None, ""):
+    if named and item.get("bId") in (None, ""):
         raise FaultError(faults.required("bId"))

@@ -1082,7 +1082,7 @@ Lat text
 Long text
 PlaceName text:2000
 Note text:2000 ?
-Tag text:2000
+Tag text:2000 ?
 ThumbnailFileAccessUri text -
 ThumbnailTempDownloadUri text -
 AttachableEx any
@@ -1095,6 +1095,12 @@ AttachableEx any
 RESOURCES: Final = {resource.name: resource for resource in _RESOURCES}
 BY_PATH: Final = {resource.path: resource for resource in _RESOURCES}
 SHAPES_OF_RESOURCES: Final = {**SHAPES, **{name: resource.properties for name, resource in RESOURCES.items()}}
+
+UNUSED: Final = frozenset(
+    {"Budget", "CreditCardPayment", "CustomerType", "InventoryAdjustment", "JournalCode", "PurchaseOrder",
+     "RecurringTransaction", "ReimburseCharge", "TimeActivity", "Transfer"}
+)  # fmt: skip
+"""Resources of Intuit's that a company here has none of: a query finds nothing, and nothing can be written."""
 
 LISTS: Final = frozenset({"name", "list", "tax"})
 TRANSACTIONS: Final = frozenset({"sale", "payment", "transaction"})

@@ -179,6 +179,8 @@ def merge(state: CompanyState, resource: Resource, gone_id: str, kept_id: str) -
 
 
 def _mark(resource: Resource, body: JsonObject) -> None:
+    if resource.name == "CompanyCurrency":
+        return
     for name in (resource.naming, "FullyQualifiedName"):
         if name in body and not str(body[name]).endswith(_DELETED):
             body[name] = f"{body[name]}{_DELETED}"

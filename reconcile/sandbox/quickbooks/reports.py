@@ -23,6 +23,19 @@ _AGES: Final = ("Current", *(f"{days} days past due" for days in ("1 - 30", "31 
 _BUCKET_DAYS: Final = 30
 _SPOKEN: Final = {"CreditMemo": "Credit Memo", "SalesReceipt": "Sales Receipt", "RefundReceipt": "Refund"}
 
+_KEYS: Final = {
+    "Date": "tx_date",
+    "Transaction Type": "txn_type",
+    "Num": "doc_num",
+    "Posting": "is_no_post",
+    "Name": "name",
+    "Memo/Description": "memo",
+    "Customer": "cust_name",
+    "Due Date": "due_date",
+    "Amount": "subt_nat_amount",
+    "Open Balance": "subt_open_bal",
+}
+
 Parameters = dict[str, str]
 
 
@@ -65,7 +78,10 @@ def report(state: CompanyState, name: str, parameters: Parameters) -> JsonObject
         options.insert(0, ("report_date", day))
     header["Currency"] = state.home_currency
     header["Option"] = [{"Name": name, "Value": value} for name, value in options]
-    shown = [{"ColTitle": text, "ColType": kind} for text, kind in columns]
+    shown: list[JsonObject] = [{"ColTitle": text, "ColType": kind} for text, kind in columns]
+    for column in shown:
+        if key := _KEYS.get(str(column["ColTitle"])):
+            column["MetaData"] = [{"Name": "ColKey", "Value": key}]
     return {"Header": header, "Columns": {"Column": shown}, "Rows": {"Row": rows} if rows else {}}
 
 
@@ -200,7 +216,11 @@ def _aged_detail(state: CompanyState, parameters: Parameters) -> Made:
             }
         )
     names = ("Date", "Transaction Type", "Num", "Customer", "Due Date", "Amount", "Open Balance")
-    kinds = ("tx_date", "txn_type", "doc_num", "cust_name", "due_date", "subt_amount", "subt_open_bal")
+    if rows:
+        owed = _money(sum((item.amount for held in sections.values() for item in held), ZERO))
+        cells = ("TOTAL", "", "", "", "", owed, owed)
+        rows.append({"Summary": {"ColData": [{"value": value} for value in cells]}, "type": "Section"})
+    kinds = ("Date", "String", "String", "String", "Date", "Money", "Money")
     return list(zip(names, kinds, strict=True)), rows
 
 

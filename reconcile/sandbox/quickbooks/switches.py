@@ -69,6 +69,7 @@ class Switches:
         largest_body_bytes: A larger request body is refused by the gateway with a page, status 413.
         largest_attachment_bytes: A larger file is refused with 6030.
         largest_batch: Items in one batch.
+        batch_item_without_id: An item without bId is taken, as node-quickbooks' own tests expect, or refused with 2020.
         oversized_batch: More items than that are refused with 1040, or those above it are left out.
         zone_without_offset: Zone of a date-time without offset in queries and captures.
         further_operators: `!=`, NOT IN, NOT LIKE and IS [NOT] NULL in WHERE are refused with 4000, or understood.
@@ -143,6 +144,7 @@ class Switches:
     largest_body_bytes: int = 20_000_000
     largest_attachment_bytes: int = 104_857_600
     largest_batch: int = 30
+    batch_item_without_id: Literal["accept", "fault"] = "accept"
     oversized_batch: Literal["fault", "cut"] = "fault"
     zone_without_offset: Literal["pacific", "utc"] = "pacific"
     further_operators: Literal["fault", "accept"] = "fault"

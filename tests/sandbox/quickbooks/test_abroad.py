@@ -84,3 +84,9 @@ def test_a_payment_says_what_it_is_worth_at_home(worldly: Any, sell: Any) -> Non
     made = worldly.post("invoice", {**body, "Line": [sell("6", 100)]})
     named = {"Id": made["Id"], "SyncToken": "0", "CustomerRef": body["CustomerRef"], "Line": [sell("6", 10)]}
     assert worldly.post("invoice", named)["CurrencyRef"]["value"] == "EUR"
+
+
+def test_a_currency_that_is_no_longer_used_keeps_its_code(worldly: Any) -> None:
+    euro = worldly.query("select * from CompanyCurrency where Code = 'EUR'")[0]
+    closed = worldly.post("companycurrency", {**euro, "Active": False})
+    assert (closed["Code"], closed["Active"]) == ("EUR", False)

@@ -154,7 +154,7 @@ def test_a_batch_answers_each_item_by_its_name(call: Call) -> None:
     assert answers["b3"]["QueryResponse"]["maxResults"] == 5
     assert answers["b4"]["Customer"]["SyncToken"] == "1"
     assert answers["b5"]["Fault"]["Error"][0]["code"] == "2010"
-    assert answers[None]["Fault"]["Error"][0]["code"] == "2020"
+    assert answers[None]["Customer"]["DisplayName"] == "Nameless item"
     void: Any = {"bId": "v", "operation": "update", "optionsData": "void"}
     void["Invoice"] = {"Id": answers["b2"]["Invoice"]["Id"], "SyncToken": "0", "sparse": True}
     voided = call("POST", "batch", json={"BatchItemRequest": [void]}).json()["BatchItemResponse"][0]
@@ -374,3 +374,10 @@ def test_a_group_of_several_changes_is_counted_and_a_single_one_is_not(call: Cal
     assert (group()["maxResults"], "totalCount" in group()) == (1, False)
     call("POST", "estimate", json=body)
     assert (group()["startPosition"], group()["maxResults"], group()["totalCount"]) == (1, 2, 2)
+
+
+def test_a_capture_of_what_the_company_has_none_of_is_empty(call: Call) -> None:
+    params = {"entities": "PurchaseOrder,Transfer", "changedSince": "2099-01-01"}
+    assert call("GET", "cdc", params=params).json()["CDCResponse"] == [{"QueryResponse": [{}, {}]}]
+    refused = call("GET", "cdc", params={**params, "entities": "TimeActivity"})
+    assert fault(refused)["code"] == "2000"

@@ -169,3 +169,15 @@ def test_ordering_by_number_counts_and_does_not_spell(desk: Any) -> None:
     assert balances == sorted(balances, reverse=True)
     ids = [int(row["Id"]) for row in desk.query("select * from Invoice orderby Id")]
     assert ids == sorted(ids)
+
+
+def test_what_the_company_has_none_of_is_found_nowhere(desk: Any) -> None:
+    for entity in ("Budget", "purchaseorder", "TimeActivity", "Transfer", "CustomerType"):
+        assert b'{"QueryResponse":{},' in desk.company.query(f"select * from {entity} where Active = true maxresults 5")
+        assert b'{"QueryResponse":{"totalCount":0},' in desk.company.query(f"select count(*) from {entity}")
+
+
+def test_notes_are_found_by_their_tag(desk: Any) -> None:
+    desk.post("attachable", {"Note": "first", "Tag": "Testing"})
+    desk.post("attachable", {"Note": "second"})
+    assert [one["Note"] for one in desk.query("select * from attachable where Tag = 'Testing'")] == ["first"]

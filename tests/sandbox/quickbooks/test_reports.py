@@ -30,7 +30,8 @@ def test_ages_add_up_to_the_same_total(desk: Any) -> None:
     assert total(made)[-1] == CONTROL["total"]
     assert [column["ColTitle"] for column in made["Columns"]["Column"]][1:3] == ["Current", "1 - 30"]
     detail = report(desk.company.state, "AgedReceivableDetail", {})
-    assert sum(len(section["Rows"]["Row"]) for section in detail["Rows"]["Row"]) == CONTROL["open_invoices"]
+    assert sum(len(section["Rows"]["Row"]) for section in detail["Rows"]["Row"][:-1]) == CONTROL["open_invoices"]
+    assert total(detail) == ["TOTAL", "", "", "", "", CONTROL["total"], CONTROL["total"]]
 
 
 def test_credits_and_unapplied_payments_count_against_the_customer(desk: Any) -> None:
@@ -52,9 +53,11 @@ def test_transactions_of_a_period_are_listed_by_date(desk: Any) -> None:
 
 def test_each_age_has_its_heading_its_rows_and_its_sum(desk: Any) -> None:
     made = report(desk.company.state, "AgedReceivableDetail", {})
-    assert [column["ColType"] for column in made["Columns"]["Column"]][:3] == ["tx_date", "txn_type", "doc_num"]
+    assert [column["ColType"] for column in made["Columns"]["Column"]][:3] == ["Date", "String", "String"]
+    keys = [column["MetaData"][0]["Value"] for column in made["Columns"]["Column"]]
+    assert keys[:5] == ["tx_date", "txn_type", "doc_num", "cust_name", "due_date"]
     assert [option["Name"] for option in made["Header"]["Option"]] == ["report_date", "NoReportData"]
-    for section in made["Rows"]["Row"]:
+    for section in made["Rows"]["Row"][:-1]:
         title = cells(section["Header"])[0]
         owed = sum(Decimal(cells(row)[-1]) for row in section["Rows"]["Row"])
         assert cells(section["Summary"]) == [f"Total for {title}", "", "", "", "", f"{owed:.2f}", f"{owed:.2f}"]

@@ -206,3 +206,15 @@ def test_how_many_tax_codes_come_when_one_is_asked_for(desk: Any) -> None:
     assert [code["Id"] for code in desk.query("select * from TaxCode startposition 3 maxresults 1")] == ["2", "3"]
     desk.switch("tax_codes_paged", True)
     assert [code["Id"] for code in desk.query("select * from TaxCode maxresults 1")] == ["TAX"]
+
+
+def test_items_of_a_batch_without_ids(desk: Any) -> None:
+    items = [{"Attachable": {"Note": f"note {number}"}} for number in range(3)]
+    batch = render({"BatchItemRequest": items})
+    for _ in range(2):
+        answers = parse(desk.company.batch(batch, "once"))["BatchItemResponse"]
+        assert [answer["Attachable"]["Note"] for answer in answers] == ["note 0", "note 1", "note 2"]
+    assert len(desk.query("select * from Attachable")) == 3
+    desk.switch("batch_item_without_id", "fault")
+    refusals = parse(desk.company.batch(batch, ""))["BatchItemResponse"]
+    assert [answer["Fault"]["Error"][0]["element"] for answer in refusals] == ["bId"] * 3

@@ -52,11 +52,23 @@ from reconcile.model.entities import Entity, Side, label_column
 from reconcile.model.findings import Finding, Severity, findings_frame
 from reconcile.model.money import show
 from reconcile.model.plan import Plan
-from reconcile.model.runs import CENTRAL, DEFERRED, DISCONNECTED, Mode, Outcome, Run, StepResult, StepStatus
+from reconcile.model.runs import (
+    CENSUS_AT,
+    CENTRAL,
+    DEFERRED,
+    DISCONNECTED,
+    EVERYTHING,
+    Mode,
+    Outcome,
+    Run,
+    StepResult,
+    StepStatus,
+)
 from reconcile.model.snapshot import Snapshot
 from reconcile.push.references import References
 from reconcile.push.settle import Settled, settle, unresolved_findings
 from reconcile.push.steps import Attempt, Pusher, StepReport, insist, stored_otherwise
+from reconcile.reach import overflowed, reach, read_whole
 from reconcile.rebuilding import file_the_dead
 from reconcile.sides.billing import BillingReader
 from reconcile.sides.pull import confirm_absences, merged, pull_census, pull_delta
@@ -73,8 +85,6 @@ RUN_VARIABLE = "RECONCILE_RUN"
 INTERACTIVE = "interactive"
 _RUNS_LOOKED_AT = 50
 LEASE_TIME = timedelta(minutes=15)
-OVERLAP = timedelta(minutes=10)
-"""How far a delta reaches back before the last cursor: the sides' clocks and late commits need it (API file 5.3)."""
 
 
 class SideFrames(Mapping[Entity, Snapshot]):
@@ -311,6 +321,7 @@ class Session:
         else:
             waiting = pending.read(self._engine, self.company.key)
             pulled = pull_delta(self._readers, since, self._linked(), waiting)
+            self._say_that_all_is_read(overflowed(pulled[Side.BOOKS]))
         self._agreements = {entity: self._links.agreement(entity) for entity in Entity}
         self._frames = _side_frames(pulled)
         shrunk = self.settings.shrunk_by_percent
@@ -326,10 +337,20 @@ class Session:
 
     def _since(self) -> Mapping[Side, datetime] | None:
         known = {side: cursors.read(self._engine, self.company.key, side) for side in Side}
-        if any(set(moments) != set(Entity) for moments in known.values()):
-            report.note("There is no earlier run to start from, so this run reads everything (census).")
-            return None
-        return {side: min(moments.values()) - OVERLAP for side, moments in known.items()}
+        census = runs.last_count(self._engine, self.company.key, CENSUS_AT)
+        found = reach(
+            known,
+            datetime.fromisoformat(census) if census else None,
+            timedelta(days=self.settings.census_every_days),
+            datetime.now(UTC),
+        )
+        self._say_that_all_is_read(found.because)
+        return found.since
+
+    def _say_that_all_is_read(self, because: str) -> None:
+        if because:
+            report.note(because)
+            runs.record_counts(self._engine, self.run.id, {EVERYTHING: because})
 
     @property
     def books(self) -> SideFrames:
@@ -635,6 +656,8 @@ class Session:
         for side, frames in self._frames.items():
             for entity, snapshot in frames.items():
                 cursors.move(self._engine, self.company.key, side, entity, snapshot.as_of)
+        if read_whole(self._frames.values()):
+            runs.record_counts(self._engine, self.run.id, {CENSUS_AT: self.run.started_at.isoformat()})
 
     def _remember_waiting(self) -> None:
         """What waits when the run ends, for the next delta to look at again."""

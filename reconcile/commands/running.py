@@ -11,7 +11,7 @@ from rich.text import Text
 
 from reconcile.commands.texts import inert
 from reconcile.model.entities import Entity
-from reconcile.model.runs import Outcome, Run
+from reconcile.model.runs import EVERYTHING, Outcome, Run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +65,8 @@ def print_run(found: Run, folder: Path) -> None:
     console = Console(highlight=False)
     console.print(Text(found.headline.upper(), style=f"bold {COLOURS[found.outcome]}"))
     console.print(Text(inert(found.reason)))
+    if EVERYTHING in found.counts:
+        console.print(Text(str(found.counts[EVERYTHING])))
     for step in found.steps:
         numbers = f"{step.done} done" + "".join(
             f", {number} {what}"

@@ -87,6 +87,13 @@ DISCONNECTED = "disconnected"
 """Key among a run's counts under which stands since when (UTC, ISO 8601) the company needs to be connected again."""
 
 
+EVERYTHING = "read_everything_because"
+"""Key among a run's counts under which stands, in words, why a delta read everything; absent when it did not."""
+
+CENSUS_AT = "census_at"
+"""Key among a run's counts under which stands when it read everything on both sides and came to its end (ISO 8601)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deferral:
     """Why a run could not go on for now, and when the company is to be tried again.

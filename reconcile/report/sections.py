@@ -12,7 +12,7 @@ import pandas as pd
 from reconcile.model.changes import Comparison, Decision, Verdict
 from reconcile.model.entities import Entity, Side, field
 from reconcile.model.findings import Finding, Severity
-from reconcile.model.runs import CENTRAL, Outcome, Run, StepResult, StepStatus
+from reconcile.model.runs import CENTRAL, EVERYTHING, Outcome, Run, StepResult, StepStatus
 from reconcile.model.snapshot import Scope, Snapshots
 from reconcile.report.html import (
     DASH,
@@ -460,6 +460,8 @@ def verdict(run: Run) -> Shown:
     if run.outcome is Outcome.DEFERRED:
         title = f"{run.headline.capitalize()}: tried again later"
     body = [shown_text(run.reason)] if run.reason else []
+    if EVERYTHING in run.counts:
+        body.append(shown_text(str(run.counts[EVERYTHING])))
     return Shown(box(_OUTCOME_TONES[run.outcome], title, [*body, _steps(run), _facts(run)]))
 
 

@@ -102,6 +102,21 @@ def deeds(engine: Engine, company: str, limit: int) -> list[Mapping[str, int]]:
     return [kept[DEEDS] for kept in counts if DEEDS in kept]
 
 
+def last_count(engine: Engine, company: str, name: str) -> Any:
+    """What the newest of the company's runs that counted something by this name said; ``None`` when none did."""
+    query = (
+        select(RunRow.counts)
+        .where(RunRow.company == company, RunRow.counts.contains(f'"{name}"', autoescape=True))
+        .order_by(RunRow.started_at.desc(), RunRow.id.desc())
+    )
+    with reading(engine) as connection:
+        for text in connection.execute(query).scalars():
+            counts = json.loads(text)
+            if name in counts:
+                return counts[name]
+    return None
+
+
 def in_folder(engine: Engine, folder: str) -> Run | None:
     """The run whose evidence is in that folder (relative to the runs folder); ``None`` when there is none."""
     with reading(engine) as connection:

@@ -24,7 +24,7 @@ WINNERS = ("hold", "books", "billing")
 USUAL = "usual"
 """What a person types, and reads, for a limit that goes by the company's own history."""
 LIMITS = ("most_endings", "most_price_changes")
-CAPS = ("shrunk_by_percent", "most_mails", "most_mailed", "most_charges", "most_charged")
+CAPS = ("shrunk_by_percent", "census_every_days", "most_mails", "most_mailed", "most_charges", "most_charged")
 NUMBERS = (*LIMITS, *CAPS)
 
 
@@ -42,6 +42,7 @@ class CompanySettings:
             and asks; ``None`` goes by what is usual for the company.
         most_price_changes: the same for prices of products.
         shrunk_by_percent: a side that lacks this share of its linked records is not believed.
+        census_every_days: how often a run that is to read only changes reads everything all the same; with 0 always.
         most_mails: mails that one run may cause; what would cause more waits.
         most_mailed: the sum of the invoices mailed by one run, in whole units of the company's currency.
         most_charges: automatic charges that one run may cause; what would cause more waits.
@@ -57,6 +58,7 @@ class CompanySettings:
     most_endings: int | None = None
     most_price_changes: int | None = None
     shrunk_by_percent: int = 30
+    census_every_days: int = 7
     most_mails: int = 100
     most_mailed: int = 100_000
     most_charges: int = 100

@@ -70,7 +70,7 @@ Payments (``Payment``)
 from reconcile.sides.quickbooks.limiter import HostLimiter, Limiter, Limits, Waiting, shared_limiter, unnoticed
 from reconcile.sides.quickbooks.oauth import AuthorizationServer, Program
 from reconcile.sides.quickbooks.preferences import Preferences, SalesTax
-from reconcile.sides.quickbooks.reader import QuickBooksReader
+from reconcile.sides.quickbooks.reader import CDC_CAP, CDC_DAYS, CDC_ENTITIES, QuickBooksReader
 from reconcile.sides.quickbooks.session import (
     FaultedError,
     Patience,
@@ -82,6 +82,9 @@ from reconcile.sides.quickbooks.transport import Bounds
 from reconcile.sides.quickbooks.writer import QuickBooksWriter
 
 __all__ = [
+    "CDC_CAP",
+    "CDC_DAYS",
+    "CDC_ENTITIES",
     "AuthorizationServer",
     "Bounds",
     "FaultedError",

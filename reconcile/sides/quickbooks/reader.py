@@ -188,8 +188,8 @@ class QuickBooksReader:
     def changed(self, entities: Sequence[Entity], since: datetime) -> Mapping[Entity, Snapshot]:
         """Records changed at or after ``since`` (and a few minutes before: windows overlap, nothing falls between).
 
-        One call for all entities that change data capture knows; tax rates are always read whole. Too far back, or an
-        answer that is full, and these entities are read whole.
+        One call for all entities that change data capture knows; tax rates are always read whole. When its answer is
+        full, each entity is asked for alone; one that is still full, or changes too far back, is read whole.
         """
         found: dict[Entity, Snapshot] = {}
         tracked = [entity for entity in entities if entity in CDC_ENTITIES]
@@ -202,8 +202,9 @@ class QuickBooksReader:
     def _captured(self, entities: Sequence[Entity], since: datetime) -> dict[Entity, Snapshot]:
         names = [resource(entity) for entity in entities]
         groups, told = self._changes(names, since - OVERLAP)
-        if sum(map(len, groups.values())) >= CDC_CAP:
-            return {}
+        if sum(map(len, groups.values())) >= CDC_CAP:  # whether the cap is per answer or per entity is not documented
+            alone = [self._captured([entity], since) for entity in entities] if len(entities) > 1 else []
+            return {entity: snapshot for found in alone for entity, snapshot in found.items()}
         as_of = told or self._clock()
         return {entity: self._capture(entity, groups[resource(entity)], as_of) for entity in entities}
 

@@ -42,7 +42,7 @@ from reconcile.sides.quickbooks import (
 )
 from reconcile.sides.quickbooks.frames import Harvest, collector_paused
 from reconcile.sides.quickbooks.mapping import Lookups
-from reconcile.sides.quickbooks.pages import Page, page_decoder
+from reconcile.sides.quickbooks.pages import Page, WrittenPage, census_decoder
 from reconcile.sides.quickbooks.records import Invoice
 from reconcile.sides.quickbooks.session import Answer
 from reconcile.sides.side import Status, Write
@@ -156,14 +156,14 @@ def keep_pages(session: QuickBooksSession, pages: int, folder: Path) -> None:
                 file.write(bytes(record) + b"\n")
 
 
-def fetched(session: QuickBooksSession, start: int) -> Page[Invoice]:
+def fetched(session: QuickBooksSession, start: int) -> Page[Invoice] | WrittenPage[Invoice]:
     """One page of invoices."""
-    answer: Answer[Page[Invoice]] = session.call(
+    answer: Answer[Page[Invoice] | WrittenPage[Invoice]] = session.call(
         "POST",
         session.address("query"),
         body=query.select("Invoice", start=start),
         content_type="application/text",
-        decode=page_decoder(Invoice),
+        decode=census_decoder(Invoice),
     )
     return answer.required()
 

@@ -6,11 +6,14 @@ of ten-millionths (``SCALE`` = 7 decimal places, the most QuickBooks keeps for a
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import MAX_PREC, ROUND_HALF_UP, Context, Decimal, InvalidOperation
 
 SCALE = 7
 ONE = 10**SCALE
 INT64_MAX = 2**63 - 1
+_MOST_DIGITS = len(str(INT64_MAX)) + 1
+_UNROUNDED = Context(prec=MAX_PREC)
+"""The usual 28 digits would round what has more, and call the rest exact."""
 
 _DECIMALS = {
     **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV"), 0),
@@ -37,11 +40,13 @@ def _exact(value: Decimal | int | str, places: int) -> int:
         raise NotExactError(f"{value!r} is not a number") from error
     if not number.is_finite():
         raise NotExactError(f"{value!r} is not a finite number")
+    if number and number.adjusted() >= _MOST_DIGITS:
+        raise NotExactError(f"{value!r} is too large")
     try:
-        scaled = number.scaleb(places)
-        whole = int(scaled)
-    except (InvalidOperation, OverflowError) as error:
-        raise NotExactError(f"{value!r} is too large") from error
+        scaled = number.scaleb(places, _UNROUNDED)
+    except ArithmeticError as error:  # its exponent is beyond all that can be shifted
+        raise NotExactError(f"{value!r} has more than {places} decimal places") from error
+    whole = int(scaled)
     if scaled != whole:
         raise NotExactError(f"{value!r} has more than {places} decimal places")
     if abs(whole) > INT64_MAX:

@@ -7,24 +7,28 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from reconcile.model.entities import ROWS_COLUMN, Entity
+from reconcile.model.entities import Entity
 from reconcile.model.findings import Finding
-from reconcile.model.snapshot import conform, empty_records, empty_rows, record_dtypes, row_dtypes
+from reconcile.model.snapshot import conform, record_dtypes, row_dtypes
+from reconcile.sides.quickbooks.columns import ARROW, READERS, NotPlainError
 from reconcile.sides.quickbooks.mapping import (
     COLUMNS,
     ROW_NAMES,
     Lookups,
     MalformedError,
+    Rows,
     Values,
     bundle_note,
     carried,
     read,
     unreadable,
 )
-from reconcile.sides.quickbooks.pages import Broken, Page
+from reconcile.sides.quickbooks.pages import Broken, Page, WrittenPage
 from reconcile.sides.quickbooks.records import Item, Record
 
 _PORTION = 20_000
@@ -54,17 +58,21 @@ class Harvest:
         self._dropped: set[str] = set()
         self._lookups = lookups
         self._values: list[Values] = []
-        self._rows: list[tuple[Any, ...]] = []
-        self._frames: list[pd.DataFrame] = []
-        self._row_frames: list[pd.DataFrame] = []
+        self._rows: Rows = []
+        self._tables: list[pa.Table] = []
+        self._row_tables: list[pa.Table] = []
 
     def __len__(self) -> int:
         """Number of records met, whatever became of them."""
         return len(self.seen)
 
-    def add(self, page: Page[Any]) -> None:
+    def add(self, page: Page[Any] | WrittenPage[Any]) -> None:
         """Take in a page; records met before are not taken twice."""
         with collector_paused():
+            if isinstance(page, WrittenPage):
+                if self._add_columns(page):
+                    return
+                page = page.exact()
             for record in page.records:
                 if record.id not in self.seen:
                     self.seen.add(record.id)
@@ -76,6 +84,33 @@ class Harvest:
                     self._lose(broken)
             if len(self._values) >= _PORTION:
                 self._store()
+
+    def _add_columns(self, page: WrittenPage[Any]) -> bool:
+        """Take in a page column by column; ``False``, and nothing is taken, when that cannot be done."""
+        fresh = [place for place, record in enumerate(page.records) if record.id not in self.seen]
+        ids = {page.records[place].id for place in fresh}
+        if len(ids) < len(fresh):
+            return False
+        try:
+            found = READERS[self.entity]([page.records[place] for place in fresh], self._lookups)
+        except NotPlainError:
+            return False
+        self._store()
+        self.seen |= ids
+        if not found.others:
+            self._tables.append(found.records)
+            self._row_tables.append(found.rows)
+            return True
+        places, row_places = [found.places], [found.row_places]
+        for place, record in zip(found.others, page.exact_at([fresh[place] for place in found.others]), strict=True):
+            values, rows = len(self._values), len(self._rows)
+            self._take(record)
+            places.append(np.full(len(self._values) - values, place))
+            row_places.append(np.full(len(self._rows) - rows, place))
+        others, other_rows = self._gathered()
+        self._tables.append(_in_order([found.records, others], np.concatenate(places)))
+        self._row_tables.append(_in_order([found.rows, other_rows], np.concatenate(row_places)))
+        return True
 
     def _take(self, record: Record) -> None:
         if not carried(record):
@@ -108,10 +143,16 @@ class Harvest:
 
     def _store(self) -> None:
         if self._values:
-            self._frames.append(frame_of(self._values, COLUMNS[self.entity], record_dtypes(self.entity)))
-        if self._rows:
-            self._row_frames.append(frame_of(self._rows, ROW_NAMES[self.entity], row_dtypes(self.entity)))
+            records, rows = self._gathered()
+            self._tables.append(records)
+            self._row_tables.append(rows)
+
+    def _gathered(self) -> tuple[pa.Table, pa.Table]:
+        """What was read one by one since it was last asked for."""
+        records = table_of(self._values, COLUMNS[self.entity], record_dtypes(self.entity))
+        rows = table_of(self._rows, ROW_NAMES.get(self.entity, ()), row_dtypes(self.entity))
         self._values, self._rows = [], []
+        return records, rows
 
     def drop(self, ids: Collection[str]) -> None:
         """Forget records that are proven to exist no longer."""
@@ -124,32 +165,36 @@ class Harvest:
         """The records and their child rows so far."""
         with collector_paused():
             self._store()
-        records = pd.concat(self._frames, ignore_index=True) if self._frames else empty_records(self.entity)
-        if self.entity not in ROWS_COLUMN:
-            return self._kept(records, "id"), empty_rows(self.entity)
-        rows = pd.concat(self._row_frames, ignore_index=True) if self._row_frames else empty_rows(self.entity)
-        return self._kept(records, "id"), self._kept(rows, "parent_id")
+        records = frame_of(self._tables, record_dtypes(self.entity))
+        rows = frame_of(self._row_tables, row_dtypes(self.entity))
+        return self._kept(records, "id"), self._kept(rows, "parent_id") if len(rows) else rows
 
     def _kept(self, frame: pd.DataFrame, column: str) -> pd.DataFrame:
         return frame[~frame[column].isin(self._dropped)].reset_index(drop=True) if self._dropped else frame
 
 
-_ARROW = {"str": pa.large_string(), "Int64": pa.int64(), "boolean": pa.bool_()}
+def table_of(tuples: Sequence[tuple[Any, ...]], names: Sequence[str], dtypes: Mapping[str, str]) -> pa.Table:
+    """Tuples as columns of the given names."""
+    columns = list(zip(*tuples, strict=True)) if tuples else [()] * len(names)
+    arrays = [pa.array(values, ARROW[dtypes[name]]) for name, values in zip(names, columns, strict=True)]
+    return pa.Table.from_arrays(arrays, list(names))
 
 
-def frame_of(tuples: Sequence[tuple[Any, ...]], names: Sequence[str], dtypes: Mapping[str, str]) -> pd.DataFrame:
-    """Tuples as a frame with exactly the columns of ``dtypes``; columns not named are missing values."""
-    columns = dict(zip(names, zip(*tuples, strict=True), strict=True))
-    frame = pd.DataFrame({name: _series(values, dtypes[name]) for name, values in columns.items()})
-    return conform(frame, dtypes)
+def _in_order(tables: Sequence[pa.Table], places: npt.NDArray[np.int64]) -> pa.Table:
+    """All rows of the tables, by the places that they had."""
+    return pa.concat_tables(tables).take(pa.array(np.argsort(places, kind="stable")))
 
 
-def _series(values: tuple[Any, ...], dtype: str) -> pd.Series[Any]:
-    array = pa.array(values, _ARROW[dtype])
-    if dtype == "str":
-        return pd.Series(array.to_numpy(zero_copy_only=False), dtype="str")
-    missing = array.is_null().to_numpy(zero_copy_only=False)
-    filled = array.fill_null(False if dtype == "boolean" else 0).to_numpy(zero_copy_only=False)
-    if dtype == "Int64":
-        return pd.Series(pd.arrays.IntegerArray(filled.copy(), missing.copy()))
-    return pd.Series(pd.arrays.BooleanArray(filled.copy(), missing.copy()))
+_DTYPES = {
+    pa.large_string(): pd.StringDtype(na_value=np.nan),
+    pa.int64(): pd.Int64Dtype(),
+    pa.bool_(): pd.BooleanDtype(),
+}
+
+
+def frame_of(tables: list[pa.Table], dtypes: Mapping[str, str]) -> pd.DataFrame:
+    """Tables as one frame with exactly the columns of ``dtypes``; columns not named are missing values."""
+    if not tables:
+        return conform(pd.DataFrame(), dtypes)
+    table = pa.concat_tables(tables).combine_chunks()
+    return conform(table.to_pandas(types_mapper=_DTYPES.get), dtypes)

@@ -1,4 +1,7 @@
-"""From QuickBooks' records to our words: pure functions, one per entity, shared by the census and by single records.
+"""From QuickBooks' records to our words: pure functions, one per entity.
+
+They are the rule for every record. Where many invoices or payments are read at once, :mod:`.columns` reads those about
+which there is nothing to decide by vector operations, and leaves all others to these functions.
 
 Each returns the values of the record's columns (:data:`COLUMNS`, in that order) and its child rows, and appends
 findings. A record that cannot be read as what it should be raises :class:`MalformedError`; the caller makes it a
@@ -15,7 +18,7 @@ from typing import Any
 
 from reconcile.model.entities import ROW_FIELDS, ROWS_COLUMN, Entity, Side
 from reconcile.model.findings import Finding, Severity
-from reconcile.model.money import SCALE, NotExactError, decimals_of, from_scaled, to_minor, to_scaled
+from reconcile.model.money import NotExactError, from_scaled, to_minor, to_scaled
 from reconcile.sides.quickbooks.discounts import NO_DISCOUNT, BooksDiscount, Discount, Parts, decode
 from reconcile.sides.quickbooks.records import (
     Customer,
@@ -113,6 +116,12 @@ LINE_KINDS = {
 """Raw names that voided invoices were seen to carry (API file 4.7)."""
 
 SHIPPING_ITEM = "SHIPPING_ITEM_ID"
+TAXABLE, NON_TAXABLE = "TAX", frozenset({None, "NON"})
+"""Tax codes of lines; others are codes of rates, which ReliaBills has per invoice only."""
+
+PAYING, CREDITING = "Invoice", "CreditMemo"
+"""To what a line of a payment may be linked."""
+
 _PARTLY_READ = "Change it in QuickBooks to something both systems have, or keep it out of the sync."
 
 Values = tuple[Any, ...]
@@ -153,7 +162,8 @@ def _text(value: str | None) -> str | None:
     return value or None
 
 
-def _id(reference: Ref | None) -> str | None:
+def id_of(reference: Ref | None) -> str | None:
+    """The id that a reference names; ``None`` when it names none."""
     return reference.value or None if reference is not None else None
 
 
@@ -166,25 +176,12 @@ def _updated(meta: MetaData | None) -> str | None:
         raise MalformedError(f"LastUpdatedTime is {meta.last_updated_time!r}, which is no date and time") from error
     if moment.tzinfo is None:
         raise MalformedError(f"LastUpdatedTime {meta.last_updated_time!r} has no time zone")
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _minor(value: Decimal, places: int, currency: str) -> int:
     try:
-        scaled = value.scaleb(places)
-        whole = int(scaled)
-    except (ArithmeticError, ValueError):
-        return to_minor(value, currency)
-    return whole if scaled == whole and -(2**62) < whole < 2**62 else to_minor(value, currency)
-
-
-def _scaled(value: Decimal) -> int:
-    try:
-        scaled = value.scaleb(SCALE)
-        whole = int(scaled)
-    except (ArithmeticError, ValueError):
-        return to_scaled(value)
-    return whole if scaled == whole and -(2**62) < whole < 2**62 else to_scaled(value)
+        return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except OverflowError as error:
+        raise MalformedError(
+            f"LastUpdatedTime is {meta.last_updated_time!r}, which lies outside of all time"
+        ) from error
 
 
 def _name(value: str | None, *, active: bool) -> str | None:
@@ -229,8 +226,8 @@ def customer(record: Customer, lookups: Lookups, _findings: list[Finding]) -> tu
         _text(address.country) if address else None,
         record.taxable,
         active,
-        _id(record.currency_ref) or lookups.home_currency,
-        _id(record.parent_ref),
+        id_of(record.currency_ref) or lookups.home_currency,
+        id_of(record.parent_ref),
         _name(record.fully_qualified_name, active=active),
     )
     return values, []
@@ -245,7 +242,7 @@ def product(record: Item, _lookups: Lookups, _findings: list[Finding]) -> tuple[
         _updated(record.meta_data),
         _name(record.name, active=active),
         _text(record.description),
-        None if record.unit_price is None else _scaled(record.unit_price),
+        None if record.unit_price is None else to_scaled(record.unit_price),
         record.taxable,
         _text(record.sku),
         active,
@@ -284,13 +281,13 @@ def tax_rate(record: TaxCode, lookups: Lookups, _findings: list[Finding]) -> tup
     for detail in details:
         if detail.tax_type_applicable not in {None, "TaxOnAmount"}:
             raise MalformedError(f"one of its rates is of the kind {detail.tax_type_applicable!r}, not on the amount")
-        rate = lookups.rates.get(_id(detail.tax_rate_ref) or "")
+        rate = lookups.rates.get(id_of(detail.tax_rate_ref) or "")
         if rate is None or rate.rate_value is None:
-            raise MalformedError(f"its rate {_id(detail.tax_rate_ref)!r} is not in QuickBooks' list of tax rates")
-        scaled = _scaled(rate.rate_value)
+            raise MalformedError(f"its rate {id_of(detail.tax_rate_ref)!r} is not in QuickBooks' list of tax rates")
+        scaled = to_scaled(rate.rate_value)
         percent += scaled
         components.append(f"{rate.name or rate.id} {from_scaled(scaled)}")
-        agency = lookups.agencies.get(_id(rate.agency_ref) or "")
+        agency = lookups.agencies.get(id_of(rate.agency_ref) or "")
         if agency is not None and agency.display_name:
             agencies[agency.display_name] = None
     active = record.active is not False
@@ -332,35 +329,35 @@ def _flat(lines: list[Line], found: _Lines) -> Iterator[tuple[Line, str]]:
             yield line, kind
 
 
-def _collect(record: Invoice, currency: str, places: int) -> _Lines:
+def _collect(record: Invoice, currency: str) -> _Lines:
     found = _Lines()
     rows = found.rows
     for line, kind in _flat(record.line, found):
         if kind == "SalesItemLineDetail":
             detail = line.sales_item_line_detail
-            amount = 0 if line.amount is None else _minor(line.amount, places, currency)
+            amount = 0 if line.amount is None else to_minor(line.amount, currency)
             if detail is None:
                 rows.append((record.id, len(rows) + 1, None, _text(line.description), None, None, amount, False))
                 found.nontaxable += amount
                 continue
-            code = _id(detail.tax_code_ref)
-            taxable = code == "TAX"
+            code = id_of(detail.tax_code_ref)
+            taxable = code == TAXABLE
             if taxable:
                 found.any_taxable = True
                 found.taxable += amount
             else:
                 found.nontaxable += amount
-                if code not in {None, "NON"}:
+                if code not in NON_TAXABLE:
                     found.strange.append(f"tax code {code!r} on line {len(rows) + 1}")
-            item = _id(detail.item_ref)
+            item = id_of(detail.item_ref)
             rows.append(
                 (
                     record.id,
                     len(rows) + 1,
                     None if item == SHIPPING_ITEM else item,
                     line.description or None,
-                    None if detail.qty is None else _scaled(detail.qty),
-                    None if detail.unit_price is None else _scaled(detail.unit_price),
+                    None if detail.qty is None else to_scaled(detail.qty),
+                    None if detail.unit_price is None else to_scaled(detail.unit_price),
                     amount,
                     taxable,
                 )
@@ -374,9 +371,9 @@ def _collect(record: Invoice, currency: str, places: int) -> _Lines:
     return found
 
 
-def _discount(record: Invoice, found: _Lines, currency: str, places: int) -> tuple[int, Discount | None]:
+def _discount(record: Invoice, found: _Lines, currency: str) -> tuple[int, Discount | None]:
     """Money taken off, and the discount in our words (``None``: they have none for it)."""
-    amounts = [_minor(line.amount, places, currency) for line in found.discounts if line.amount is not None]
+    amounts = [to_minor(line.amount, currency) for line in found.discounts if line.amount is not None]
     if not found.discounts:
         return 0, NO_DISCOUNT
     if len(found.discounts) > 1:
@@ -385,19 +382,24 @@ def _discount(record: Invoice, found: _Lines, currency: str, places: int) -> tup
     money = sum(amounts)
     tax_after = record.apply_tax_after_discount is True
     if detail is not None and detail.percent_based:
-        percent = 0 if detail.discount_percent is None else _scaled(detail.discount_percent)
+        percent = 0 if detail.discount_percent is None else to_scaled(detail.discount_percent)
         books = BooksDiscount(percent=percent, tax_after=tax_after)
     else:
         books = BooksDiscount(amount=money, tax_after=tax_after)
     taxed = record.txn_tax_detail is not None and (
-        _id(record.txn_tax_detail.txn_tax_code_ref) is not None or bool(record.txn_tax_detail.total_tax)
+        id_of(record.txn_tax_detail.txn_tax_code_ref) is not None or bool(record.txn_tax_detail.total_tax)
     )
     return money, decode(books, Parts(found.taxable, found.nontaxable, taxed=taxed))
 
 
-def _voided(note: str | None, total: Decimal | None) -> bool:
+def voided(note: str | None, total: Decimal | int | None) -> bool:
     """QuickBooks has no flag for it: the note begins with "Voided" and nothing is left of the amount (API 4.7)."""
     return note is not None and note.startswith(VOIDED_PREFIX) and not total
+
+
+def state_of(void: bool, balance: int | None) -> str:  # noqa: FBT001 - two facts, in the order of their weight
+    """The state of an invoice: *void*, *paid* when nothing is left of its balance, *open*."""
+    return "void" if void else "paid" if balance == 0 else "open"
 
 
 def invoice(record: Invoice, lookups: Lookups, findings: list[Finding]) -> tuple[Values, Rows]:
@@ -407,26 +409,25 @@ def invoice(record: Invoice, lookups: Lookups, findings: list[Finding]) -> tuple
         MalformedError: it lacks its total.
         NotExactError: an amount is finer than its currency, or a price finer than seven decimals.
     """
-    currency = _id(record.currency_ref) or lookups.home_currency
-    places = decimals_of(currency)
+    currency = id_of(record.currency_ref) or lookups.home_currency
     if record.total_amt is None:
         raise MalformedError("TotalAmt is missing")
-    found = _collect(record, currency, places)
-    discount_money, discount = _discount(record, found, currency, places)
-    total = _minor(record.total_amt, places, currency)
+    found = _collect(record, currency)
+    discount_money, discount = _discount(record, found, currency)
+    total = to_minor(record.total_amt, currency)
     tax = record.txn_tax_detail
-    void = _voided(record.private_note, record.total_amt)
-    balance = None if record.balance is None else _minor(record.balance, places, currency)
+    void = voided(record.private_note, record.total_amt)
+    balance = None if record.balance is None else to_minor(record.balance, currency)
     known = discount or NO_DISCOUNT
     values = (
         record.id,
         record.sync_token,
         _updated(record.meta_data),
         _text(record.doc_number),
-        _id(record.customer_ref),
+        id_of(record.customer_ref),
         _text(record.txn_date),
         _text(record.due_date),
-        _id(tax.txn_tax_code_ref) if tax is not None and found.any_taxable else None,
+        id_of(tax.txn_tax_code_ref) if tax is not None and found.any_taxable else None,
         known.percent,
         known.taxable,
         known.nontaxable,
@@ -434,10 +435,10 @@ def invoice(record: Invoice, lookups: Lookups, findings: list[Finding]) -> tuple
         void,
         found.taxable + found.nontaxable,
         discount_money,
-        0 if tax is None or tax.total_tax is None else _minor(tax.total_tax, places, currency),
+        0 if tax is None or tax.total_tax is None else to_minor(tax.total_tax, currency),
         total,
         balance,
-        "void" if void else "paid" if balance == 0 else "open",
+        state_of(void, balance),
         currency,
         found.bundle,
     )
@@ -513,6 +514,13 @@ def payment_method(method: PaymentMethod | None, name: str | None = None) -> str
     return _METHOD_NAMES.get(known.strip().lower(), "other")
 
 
+def method_of(reference: Ref | None, lookups: Lookups) -> str | None:
+    """Our word for the payment method that a payment names; ``None`` when it names none."""
+    if reference is None or not reference.value:
+        return None
+    return payment_method(lookups.methods.get(reference.value), reference.name)
+
+
 def _payment_finding(record: Payment, what: str, amount: int, currency: str) -> Finding:
     return Finding(
         "payment_links_not_expressible",
@@ -537,38 +545,36 @@ def payment(record: Payment, lookups: Lookups, findings: list[Finding]) -> tuple
         MalformedError: it lacks its amount.
         NotExactError: an amount is finer than its currency.
     """
-    currency = _id(record.currency_ref) or lookups.home_currency
-    places = decimals_of(currency)
+    currency = id_of(record.currency_ref) or lookups.home_currency
     if record.total_amt is None:
         raise MalformedError("TotalAmt is missing")
-    amount = _minor(record.total_amt, places, currency)
+    amount = to_minor(record.total_amt, currency)
     credit = 0
     rows: Rows = []
     strange: list[str] = []
     for line in record.line:
-        money = 0 if line.amount is None else _minor(line.amount, places, currency)
+        money = 0 if line.amount is None else to_minor(line.amount, currency)
         links = line.linked_txn
         if len(links) != 1:
             strange.append(f"a line linked to {len(links)} transactions" if links else "a line linked to nothing")
-        elif links[0].txn_type == "Invoice":
+        elif links[0].txn_type == PAYING:
             rows.append((record.id, len(rows) + 1, links[0].txn_id, money))
-        elif links[0].txn_type == "CreditMemo":
+        elif links[0].txn_type == CREDITING:
             credit += money
         else:
             strange.append(f"a line linked to a {links[0].txn_type or 'transaction of no kind'}")
-    method = record.payment_method_ref
     values = (
         record.id,
         record.sync_token,
         _updated(record.meta_data),
-        _id(record.customer_ref),
+        id_of(record.customer_ref),
         _text(record.txn_date),
         amount,
         credit,
-        payment_method(lookups.methods.get(method.value), method.name) if method is not None and method.value else None,
+        method_of(record.payment_method_ref, lookups),
         _text(record.payment_ref_num),
-        _voided(record.private_note, record.total_amt),
-        None if record.unapplied_amt is None else _minor(record.unapplied_amt, places, currency),
+        voided(record.private_note, record.total_amt),
+        None if record.unapplied_amt is None else to_minor(record.unapplied_amt, currency),
         currency,
         any(link.txn_type == "Deposit" for link in record.linked_txn),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -10,7 +10,9 @@ from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
-from reconcile.sides.quickbooks.session import exact_json, server_time
+from reconcile.sides.quickbooks.faults import faults_in
+from reconcile.sides.quickbooks.records import WRITTEN
+from reconcile.sides.quickbooks.session import HoldsFaultError, Vigilant, exact_json, server_time
 
 R = TypeVar("R")
 _REPLACED = "\N{REPLACEMENT CHARACTER}"
@@ -49,26 +51,91 @@ class Page(Generic[R]):
         return len(self.records) + len(self.broken)
 
 
-def page_decoder(shape: type[R]) -> Callable[[bytes], Page[R]]:
+@dataclass(frozen=True, slots=True)
+class WrittenPage(Generic[R]):
+    """The records of one answer, amounts as they are written: quick to make, for those who read many together.
+
+    Attributes:
+        records: all of them; well formed but for their amounts, which nobody has looked at yet.
+        shape: what they are.
+        body: the answer as it came.
+        time: server time of the answer, UTC.
+    """
+
+    records: list[R]
+    shape: type[R]
+    body: bytes = field(repr=False)
+    time: datetime | None = None
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids of all records of the page."""
+        return [record.id for record in self.records]  # type: ignore[attr-defined]  # every shape has an id
+
+    def __len__(self) -> int:
+        """How many records the answer held."""
+        return len(self.records)
+
+    def exact(self) -> Page[R]:
+        """The same page with exact amounts; records with an amount that is none are among its broken ones."""
+        return page_decoder(self.shape)(self.body)
+
+    def exact_at(self, positions: Sequence[int]) -> list[R]:
+        """The records at these positions with exact amounts, of a page whose amounts are known to be numbers."""
+        answer = _envelope_decoder(cast("Any", msgspec.Raw), self.shape.__name__).decode(self.body)
+        decode = msgspec.json.Decoder(self.shape).decode
+        return [decode(answer.QueryResponse.records[position]) for position in positions]
+
+
+def page_decoder(shape: type[R]) -> Vigilant[Page[R]]:
     """A function from the body of a query's answer to its page; it raises ``ValueError`` when that is no JSON."""
-    decoder = _envelope_decoder(cast("Any", shape))
+    decoder = _envelope_decoder(cast("Any", shape), shape.__name__)
 
     def decode(body: bytes) -> Page[R]:
         try:
             answer: Any = decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
             content = exact_json(body.decode("utf-8", "replace").encode())
+            if faults := faults_in(content):
+                raise HoldsFaultError(faults) from None
             return read_each(shape, _listed(content, shape.__name__), server_time(content))
+        _look_for_faults(answer, body)
         return Page(answer.QueryResponse.records, time=server_time({"time": answer.time}))
 
-    return decode
+    return Vigilant(decode)
+
+
+def census_decoder(shape: type[R]) -> Vigilant[Page[R] | WrittenPage[R]]:
+    """As :func:`page_decoder`, but amounts are left as they are written where the shape and the answer allow it."""
+    exact = page_decoder(shape)
+    decoder = _envelope_decoder(cast("Any", WRITTEN.get(shape, shape)), shape.__name__)
+
+    def decode(body: bytes) -> Page[R] | WrittenPage[R]:
+        if shape not in WRITTEN:
+            return exact(body)
+        try:
+            answer: Any = decoder.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return exact(body)
+        _look_for_faults(answer, body)
+        return WrittenPage(answer.QueryResponse.records, shape, body, server_time({"time": answer.time}))
+
+    return Vigilant(decode)
+
+
+def _look_for_faults(answer: Any, body: bytes) -> None:
+    if (answer.Fault or answer.fault) and (faults := faults_in(exact_json(body))):
+        raise HoldsFaultError(faults)
 
 
 @cache
-def _envelope_decoder(shape: Any) -> msgspec.json.Decoder[Any]:
+def _envelope_decoder(shape: Any, name: str) -> msgspec.json.Decoder[Any]:
     records: Any = list[shape]
-    response = msgspec.defstruct("Response", [("records", records, [])], rename={"records": shape.__name__})
-    return msgspec.json.Decoder(msgspec.defstruct("Envelope", [("QueryResponse", response), ("time", str, "")]))
+    response = msgspec.defstruct("Response", [("records", records, [])], rename={"records": name})
+    faults = [(word, msgspec.Raw, msgspec.Raw()) for word in ("Fault", "fault")]
+    return msgspec.json.Decoder(
+        msgspec.defstruct("Envelope", [("QueryResponse", response), ("time", str, ""), *faults])
+    )
 
 
 def _listed(content: Any, name: str) -> Sequence[Any]:

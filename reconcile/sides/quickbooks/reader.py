@@ -14,7 +14,7 @@ from reconcile.sides.quickbooks.ahead import Ahead
 from reconcile.sides.quickbooks.faults import NOT_FOUND
 from reconcile.sides.quickbooks.frames import Harvest, collector_paused
 from reconcile.sides.quickbooks.mapping import Lookups
-from reconcile.sides.quickbooks.pages import Page, page_decoder, read_each
+from reconcile.sides.quickbooks.pages import Page, WrittenPage, census_decoder, page_decoder, read_each
 from reconcile.sides.quickbooks.preferences import Preferences, preferences_of
 from reconcile.sides.quickbooks.records import SHAPES, PaymentMethod, TaxAgency, TaxRate, resource
 from reconcile.sides.quickbooks.session import Answer, QuickBooksSession, server_time
@@ -36,6 +36,7 @@ INVALID_ID = "2030"
 
 _LISTS = frozenset({"Customer", "Item", "TaxCode", "TaxRate", "PaymentMethod"})
 R = TypeVar("R")
+P = TypeVar("P")
 
 
 def _all(name: str) -> tuple[str, ...]:
@@ -333,7 +334,7 @@ class QuickBooksReader:
             found |= {record.id: record for record in page.records}  # type: ignore[attr-defined]  # every shape has an id
         return found
 
-    def _pages(self, name: str, shape: type[R], expected: int = 0) -> Iterator[Page[R]]:
+    def _pages(self, name: str, shape: type[R], expected: int = 0) -> Iterator[Page[R] | WrittenPage[R]]:
         """All pages of a resource, in the order of ids; each overlaps the one before by a record.
 
         Where ``expected`` records need several pages, some are asked for ahead, at the same time. Records that are
@@ -347,8 +348,8 @@ class QuickBooksReader:
         seen: set[str] = set()
         position, drifts, back = 1, 0, size // 2
 
-        def fetch(start: int) -> Page[R]:
-            return self._query(query.select(name, *_all(name), start=start, most=size), shape)
+        def fetch(start: int) -> Page[R] | WrittenPage[R]:
+            return self._read(query.select(name, *_all(name), start=start, most=size), census_decoder(shape))
 
         with Ahead(fetch, self._session.at_once if expected > size else 0) as ahead:
             ahead.plan(range(1, expected + 1, size - 1))
@@ -373,14 +374,14 @@ class QuickBooksReader:
                 position += len(ids) - 1
 
     def _query(self, statement: str, shape: type[R]) -> Page[R]:
+        return self._read(statement, page_decoder(shape))
+
+    def _read(self, statement: str, decode: Callable[[bytes], P]) -> P:
         session = self._session
-        return session.call(
-            "POST",
-            session.address("query"),
-            body=statement,
-            content_type="application/text",
-            decode=page_decoder(shape),
-        ).required()
+        answer = session.call(
+            "POST", session.address("query"), body=statement, content_type="application/text", decode=decode
+        )
+        return answer.required()
 
     def _count(self, name: str) -> tuple[int, datetime]:
         """How many there are, and the server's time."""

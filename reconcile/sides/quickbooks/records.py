@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from reconcile.model.entities import Entity
 
@@ -239,6 +239,60 @@ class Payment(_Shape):
 
 
 Record = Customer | Item | TaxCode | Invoice | Payment
+
+MISSING = Raw(b"null")
+"""An amount that is not there, where amounts are left as they are written."""
+
+# The same records with amounts left as they are written: a page of them is read in a third of the time, and the
+# amounts of all its records are then read together (columns.py). Whatever else they hold is checked as above.
+
+
+class WrittenSalesItemDetail(SalesItemDetail):
+    """:class:`SalesItemDetail`, amounts as they are written."""
+
+    qty: Raw = MISSING  # type: ignore[assignment]  # the text of the number in place of the number
+    unit_price: Raw = MISSING  # type: ignore[assignment]  # the same
+
+
+class WrittenLine(Line):
+    """:class:`Line`, amounts as they are written."""
+
+    amount: Raw = MISSING  # type: ignore[assignment]  # as above
+    sales_item_line_detail: WrittenSalesItemDetail | None = None
+
+
+class WrittenTxnTaxDetail(TxnTaxDetail):
+    """:class:`TxnTaxDetail`, amounts as they are written."""
+
+    total_tax: Raw = MISSING  # type: ignore[assignment]  # as above
+
+
+class WrittenInvoice(Invoice):
+    """:class:`Invoice`, amounts as they are written."""
+
+    line: list[WrittenLine] = []  # type: ignore[assignment]  # of lines as they are written
+    txn_tax_detail: WrittenTxnTaxDetail | None = None
+    total_amt: Raw = MISSING  # type: ignore[assignment]  # as above
+    balance: Raw = MISSING  # type: ignore[assignment]  # as above
+    deposit: Raw = MISSING  # type: ignore[assignment]  # as above
+
+
+class WrittenPaymentLine(PaymentLine):
+    """:class:`PaymentLine`, amounts as they are written."""
+
+    amount: Raw = MISSING  # type: ignore[assignment]  # as above
+
+
+class WrittenPayment(Payment):
+    """:class:`Payment`, amounts as they are written."""
+
+    line: list[WrittenPaymentLine] = []  # type: ignore[assignment]  # of lines as they are written
+    total_amt: Raw = MISSING  # type: ignore[assignment]  # as above
+    unapplied_amt: Raw = MISSING  # type: ignore[assignment]  # as above
+
+
+WRITTEN: dict[type, type[Invoice | Payment]] = {Invoice: WrittenInvoice, Payment: WrittenPayment}
+"""Shapes whose pages are read with amounts as they are written."""
 
 SHAPES: dict[Entity, type[Customer | Item | TaxCode | Invoice | Payment]] = {
     Entity.CUSTOMER: Customer,

@@ -199,6 +199,25 @@ def server_time(content: Any) -> datetime | None:
     return moment.astimezone(UTC) if moment.tzinfo else None
 
 
+class HoldsFaultError(ValueError):
+    """An answer says that something went wrong in place of what was asked for; ``faults`` says what."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        super().__init__(explain_all(faults))
+        self.faults = faults
+
+
+@dataclass(frozen=True, slots=True)
+class Vigilant(Generic[T]):
+    """A decoder that raises :class:`HoldsFaultError` itself: a large answer need not be searched for faults first."""
+
+    decode: Callable[[bytes], T]
+
+    def __call__(self, body: bytes) -> T:
+        """Decode the body of an answer."""
+        return self.decode(body)
+
+
 class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks is untyped
     """One company's QuickBooks. Safe to share between threads: no two calls use the same connection at once.
 
@@ -397,15 +416,13 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
         return Answer(reply.status, None, faults, reply.trace, effort.doubtful)
 
     def _success(self, reply: Reply, effort: _Effort, decode: Callable[[bytes], T]) -> Answer[T] | None:
-        if b'"Fault"' in reply.body or b'"fault"' in reply.body:
-            try:
-                faults = tuple(map(self._clean, faults_in(exact_json(reply.body))))
-            except ValueError:
-                faults = ()
-            if faults:
-                return Answer(reply.status, None, faults, reply.trace, effort.doubtful)
+        if not isinstance(decode, Vigilant) and (faults := self._faults_inside(reply.body)):
+            return Answer(reply.status, None, faults, reply.trace, effort.doubtful)
         try:
             content = decode(reply.body)
+        except HoldsFaultError as error:
+            found = tuple(map(self._clean, error.faults))
+            return Answer(reply.status, None, found, reply.trace, effort.doubtful)
         except ValueError as error:
             if reply.body.lstrip()[:1] == b"<":
                 problem = "Something between here and QuickBooks answered with a web page in its place"
@@ -416,6 +433,14 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
             self._back_off(effort, problem)
             return None
         return Answer(reply.status, content, (), reply.trace, effort.doubtful)
+
+    def _faults_inside(self, body: bytes) -> tuple[Fault, ...]:
+        if b'"Fault"' not in body and b'"fault"' not in body:
+            return ()
+        try:
+            return tuple(map(self._clean, faults_in(exact_json(body))))
+        except ValueError:
+            return ()
 
     def _wait_for_room(self, reply: Reply, effort: _Effort) -> None:
         told = reply.headers.get("Retry-After", "")

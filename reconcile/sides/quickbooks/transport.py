@@ -227,10 +227,11 @@ def exchange(
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                pieces = bytearray()
+                pieces, size = [], 0
                 for piece in response.iter_content(_CHUNK):
-                    pieces += piece
-                    if len(pieces) > bounds.largest:
+                    pieces.append(piece)
+                    size += len(piece)
+                    if size > bounds.largest:
                         raise DeferredError(
                             f"QuickBooks sent an answer larger than {bounds.largest // 2**20} MB, which was not read "
                             "on. If it stays, report it.",
@@ -247,7 +248,7 @@ def exchange(
             raise UnreachableError(
                 f"QuickBooks did not finish its answer within {bounds.total:g} seconds. Try again later."
             )
-        return Reply(response.status_code, response.headers, bytes(pieces))
+        return Reply(response.status_code, response.headers, b"".join(pieces))
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -21,13 +21,13 @@ from types import TracebackType
 import pandas as pd
 from sqlalchemy import Engine
 
-from checks import validate
+from checks import Validation, validate
 from reconcile import report
 from reconcile.compare.diff import compare_all
 from reconcile.compare.guards import ENDINGS, PRICE_CHANGES, guards, many_deeds, many_effects, stale_plan
 from reconcile.compare.habits import PRICES, RUNS_LOOKED_AT, deeds
 from reconcile.compare.midnight import midnight_risk
-from reconcile.compare.planning import make_plan
+from reconcile.compare.planning import Planned, make_plan
 from reconcile.compare.policy import Policy
 from reconcile.compare.simulation import simulate
 from reconcile.compare.tieout import TieOut, control_totals, receivables_by_age
@@ -51,7 +51,7 @@ from reconcile.model.changes import Agreement, Comparison
 from reconcile.model.entities import Entity, Side, label_column
 from reconcile.model.findings import Finding, Severity, findings_frame
 from reconcile.model.money import show
-from reconcile.model.plan import Plan
+from reconcile.model.plan import Operation, Plan
 from reconcile.model.runs import (
     CENSUS_AT,
     CENTRAL,
@@ -64,14 +64,15 @@ from reconcile.model.runs import (
     StepResult,
     StepStatus,
 )
-from reconcile.model.snapshot import Snapshot
+from reconcile.model.snapshot import Snapshot, Snapshots
 from reconcile.push.references import References
+from reconcile.push.rounds import Decided, Moved, Records, Rounds, last_look, push_in_rounds
 from reconcile.push.settle import Settled, settle, unresolved_findings
 from reconcile.push.steps import Attempt, Pusher, StepReport, insist, stored_otherwise
-from reconcile.reach import overflowed, reach, read_whole
+from reconcile.reach import OVERLAP, overflowed, reach, read_whole
 from reconcile.rebuilding import file_the_dead
 from reconcile.sides.billing import BillingReader
-from reconcile.sides.pull import confirm_absences, merged, pull_census, pull_delta
+from reconcile.sides.pull import confirm_absences, merged, pull_census, pull_delta, pull_selected
 from reconcile.sides.side import Progress, Readable, Writable
 from reconcile.state import companies, cursors, lease, pending, runs, settings
 from reconcile.state.database import open_state
@@ -382,20 +383,34 @@ class Session:
     def compare(self) -> Mapping[Entity, Comparison]:
         """Compare both sides with the last agreement, entity by entity, in step order."""
         books, billing = self.books, self.billing
-        policy = Policy.from_settings(self.settings.conflict_policy, self.settings.matched_policy)
-        compared = compare_all(books, billing, self._agreements, policy)
+        compared = self._compared(books, billing, self._agreements)
         self._comparisons = compared
         self._save_frame("changes", pd.concat([comparison.changes for comparison in compared.values()]))
         self._save_frame("differences", pd.concat([comparison.differences for comparison in compared.values()]))
         return compared
+
+    def _compared(
+        self, books: Snapshots, billing: Snapshots, agreements: Mapping[Entity, Agreement]
+    ) -> Mapping[Entity, Comparison]:
+        policy = Policy.from_settings(self.settings.conflict_policy, self.settings.matched_policy)
+        return compare_all(books, billing, agreements, policy)
 
     def validate(self) -> tuple[Finding, ...]:
         """Check both sides by the rules of ``checks/``; gives all findings of the run, also those of earlier stages."""
         books, billing = self.books, self.billing
         if not self._comparisons:
             raise StoppedBeforeWritingError("Nothing has been compared yet: run the cell with run.compare() first.")
+        validation = self._checked(books, billing)
+        snapshots = [snapshot for frames in self._frames.values() for snapshot in frames.values()]
+        read = [finding for snapshot in snapshots for finding in snapshot.findings]
+        compared = [finding for comparison in self._comparisons.values() for finding in comparison.findings]
+        self._findings = (*unresolved_findings(self.settled), *read, *validation.findings, *compared)
+        self._save_frame("checks", validation.results)
+        return self._findings
+
+    def _checked(self, books: Snapshots, billing: Snapshots) -> Validation:
         pairs = self._pairs()
-        validation = validate(
+        return validate(
             books,
             billing,
             bad_invoice_number="hold" if self.settings.bad_invoice_number == "hold" else "stop",
@@ -403,12 +418,6 @@ class Session:
             linked={entity: frozenset(frame["books_id"]) for entity, frame in pairs.items()},
             linked_billing={entity: frozenset(frame["billing_id"]) for entity, frame in pairs.items()},
         )
-        snapshots = [snapshot for frames in self._frames.values() for snapshot in frames.values()]
-        read = [finding for snapshot in snapshots for finding in snapshot.findings]
-        compared = [finding for comparison in self._comparisons.values() for finding in comparison.findings]
-        self._findings = (*unresolved_findings(self.settled), *read, *validation.findings, *compared)
-        self._save_frame("checks", validation.results)
-        return self._findings
 
     def make_plan(self) -> Plan:
         """Decide what a push will do; with a plan to enforce, exactly that or less.
@@ -419,17 +428,7 @@ class Session:
         """
         if self._findings is None:
             raise StoppedBeforeWritingError("Nothing has been checked yet: run the cell with run.validate() first.")
-        planning = make_plan(
-            self.company.key,
-            self._comparisons,
-            self.books,
-            self.billing,
-            self._agreements,
-            self._findings,
-            send_automatically=self._billing_sends_invoices(),
-            today=self.today,
-            enforced=self._enforced,
-        )
+        planning = self._planned(self._comparisons, self.books, self.billing, self._agreements, self._findings)
         self._findings = (*self._findings, *planning.findings)
         plan = self._plan = planning.plan
         write_text(self.folder.plan, plan.to_json())
@@ -449,6 +448,26 @@ class Session:
         for sentence in self.gate.sentences:
             report.note(sentence)
         return plan
+
+    def _planned(
+        self,
+        comparisons: Mapping[Entity, Comparison],
+        books: Snapshots,
+        billing: Snapshots,
+        agreements: Mapping[Entity, Agreement],
+        findings: Sequence[Finding],
+    ) -> Planned:
+        return make_plan(
+            self.company.key,
+            comparisons,
+            books,
+            billing,
+            agreements,
+            findings,
+            send_automatically=self._billing_sends_invoices(),
+            today=self.today,
+            enforced=self._enforced,
+        )
 
     def _remember_deeds(self, plan: Plan) -> None:
         """What this run ends and reprices is usual from now on, but for what a person had to let pass."""
@@ -501,8 +520,11 @@ class Session:
         self._insist_on_earlier_steps(entity)
         runs.record_step(self._engine, self.run.id, StepResult(entity, StepStatus.STARTED))
         with report.Progress(f"Step {entity.step} of 5: {entity.plural}") as progress:
-            done = self._the_pusher().push(entity, self._findings, progress)
+            done, found = push_in_rounds(self._the_pusher(), entity, self._findings, self._rounds(), progress)
         self.reports[entity] = done
+        if found:
+            self._findings = (*self._findings, *found)
+            self._save_findings()
         runs.record_step(self._engine, self.run.id, done.result)
         report.display(report.step(done.result, attempts_frame(done.attempts)))
         with self._unless_interrupted():
@@ -531,6 +553,34 @@ class Session:
             }
             self._pusher = Pusher(self._plan, self._writers, self._journal(), References(self._links), versions)
         return self._pusher
+
+    def _rounds(self) -> Rounds:
+        pusher, readers, writers, journal = self._the_pusher(), self._readers, self._writers or {}, self._journal()
+
+        def look(step: Entity, operations: Sequence[Operation]) -> Moved:
+            since = {side: frames[step].as_of - OVERLAP for side, frames in self._frames.items()}
+            return last_look(pusher, readers, step, operations, since)
+
+        return Rounds(look, self._decided_again, lambda: settle(journal, writers, pusher.references))
+
+    def _decided_again(self, step: Entity, records: Records) -> Decided:
+        """Read these records again, compare them with the base and decide, by the same rules as at first."""
+        wanted = {(side, step): ids for side, ids in records.items()}
+        fresh = pull_selected(self._readers, wanted, self._linked())
+        for side, frames in self._frames.items():
+            known = {entity: merged(snapshot, fresh[side][entity]) for entity, snapshot in frames.items()}
+            self._frames[side] = SideFrames(side, known)
+        books, billing = fresh[Side.BOOKS], fresh[Side.BILLING]
+        agreements = {entity: self._links.agreement(entity) for entity in Entity}
+        comparisons = self._compared(books, billing, agreements)
+        found = [*books[step].findings, *billing[step].findings]
+        found += [*self._checked(books, billing).findings, *comparisons[step].findings]
+        planning = self._planned(comparisons, books, billing, agreements, [*(self._findings or ()), *found])
+        about = frozenset[str]().union(*records.values())
+        return Decided(
+            tuple(one for one in planning.plan.step(step) if {one.books_id, one.billing_id} & about),
+            tuple(one for one in (*found, *planning.findings) if one.entity is step and one.record_id in about),
+        )
 
     def _explain_failure(self, failed: StepReport) -> None:
         """A failed step: bring the frames up to date, show what midnight would charge twice, then raise."""

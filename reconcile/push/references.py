@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from reconcile.model.entities import FIELDS, ROW_FIELDS, ROWS_COLUMN, Entity, Kind, Side, key_of, side_and_id
@@ -113,6 +113,21 @@ class References:
             elif field.kind is Kind.ROWS:
                 result[field.name] = [_row(entity, row, translate) for row in open_rows(value)]
         return result
+
+
+def referred(entity: Entity, values: Mapping[str, Any]) -> Iterator[tuple[Entity, str]]:
+    """Entity and key of everything that plan values refer to."""
+    for field in FIELDS[entity]:
+        value = values.get(field.name)
+        if value is None:
+            continue
+        if field.kind is Kind.REF and field.to is not None:
+            yield field.to, value
+        elif field.kind is Kind.ROWS:
+            for row in rows_from_text(entity, value):
+                for of in ROW_FIELDS[entity]:
+                    if of.kind is Kind.REF and of.to is not None and row.get(of.name) is not None:
+                        yield of.to, str(row[of.name])
 
 
 def _row(entity: Entity, row: Mapping[str, Any], translate: _Translate) -> dict[str, Any]:

@@ -19,10 +19,12 @@ from reconcile.model.journal import AgreementUpdate, Answer, Entry, EntryStatus
 from reconcile.model.plan import Action, Operation, Plan
 from reconcile.model.runs import StepResult, StepStatus
 from reconcile.push.agreement import agreement_after
-from reconcile.push.references import References, UnknownReferenceError
+from reconcile.push.references import References, UnknownReferenceError, referred
 from reconcile.sides.side import Outcome, Progress, Status, Writable, Write, no_progress
 from reconcile.state.journal import Journal
 
+_NO_FAILURE = frozenset({"done", "withdrawn", "deferred"})
+"""A deferred record is held like any other that waits: its siblings and the later steps go on (design I11)."""
 _STATUS = {
     Status.DONE: EntryStatus.DONE,
     Status.FAILED: EntryStatus.FAILED,
@@ -40,8 +42,10 @@ class Attempt:
 
     Attributes:
         operation: as planned.
-        status: ``done``, ``failed``, ``stale``, ``unknown``, ``waiting`` (what it refers to does not exist yet) or
-            ``not sent`` (its side cannot be written now).
+        status: ``done``, ``failed``, ``stale``, ``unknown``, ``waiting`` (what it refers to does not exist yet),
+            ``not sent`` (its side cannot be written now), ``withdrawn`` (its record had moved and was compared again:
+            nothing is left to write) or ``deferred`` (its record kept moving, or it waits for one that did: the next
+            run takes it up).
         record_id: id on the written side; ``None`` when nothing was written.
         reason: why it is not done, for a bookkeeper; may quote hostile text.
         differs: names of fields that the side stored otherwise than asked.
@@ -82,8 +86,31 @@ class Pusher:
         self._sides = sides
         self._journal = journal
         self._references = references
-        self._versions = versions
+        self._versions = {of: dict(known) for of, known in versions.items()}
+        self._deferred: set[tuple[Entity, str]] = set()
         self._halted: dict[Side, SideError] = {}
+
+    @property
+    def references(self) -> References:
+        """Keys and ids as they are now, those that this run made included."""
+        return self._references
+
+    @property
+    def halt(self) -> SideError | None:
+        """Why nothing more is sent to a side; ``None`` while both can be written."""
+        return next(iter(self._halted.values()), None)
+
+    def planned(self, step: Entity) -> Sequence[Operation]:
+        """The operations of a step."""
+        return self._plan.step(step)
+
+    def version(self, side: Side, entity: Entity, record_id: str) -> str | None:
+        """The version of a record as pulled, or as this run's own writes have moved it; ``None`` for one never seen."""
+        return self._versions.get((side, entity), {}).get(record_id)
+
+    def defer(self, operation: Operation) -> None:
+        """What refers to this record waits for the next run, too."""
+        self._deferred.add((operation.step, self._references.canonical(operation.step, operation.key)))
 
     def push(self, step: Entity, findings: Sequence[Finding] = (), progress: Progress = no_progress) -> StepReport:
         """Carry out one step of the plan, all of its good records, whatever happens to single ones.
@@ -91,7 +118,10 @@ class Pusher:
         ``findings`` are those of the run: one of severity *stop* for this step's entity makes the step fail once its
         good records are across. The caller raises with :func:`insist` after it has recorded and shown the report.
         """
-        operations = self._plan.step(step)
+        return report_of(step, self.carry_out(self.planned(step), progress), findings, self.halt)
+
+    def carry_out(self, operations: Sequence[Operation], progress: Progress = no_progress) -> list[Attempt]:
+        """Carry out these operations of one step: our memory first, then side by side, in portions."""
         attempts = list(self._remember(operations))
         progress(len(attempts), len(operations))
         for side in Side:
@@ -102,8 +132,7 @@ class Pusher:
                 else:
                     attempts.extend(self._write(side, chunk))
                 progress(len(attempts), len(operations))
-        halt = next(iter(self._halted.values()), None)
-        return StepReport(_result(step, attempts, findings, halt), tuple(attempts), halt)
+        return attempts
 
     def _remember(self, operations: Sequence[Operation]) -> Iterator[Attempt]:
         updates: list[tuple[Operation, AgreementUpdate]] = []
@@ -129,7 +158,8 @@ class Pusher:
                 fields = self._references.to_side(side, operation.step, operation.payload)
                 context = self._references.to_side(side, operation.step, {**operation.agreed, **operation.payload})
             except UnknownReferenceError as error:
-                yield Attempt(operation, "waiting", reason=f"It waits: {error}.")
+                status = "deferred" if self._waits_for_deferred(operation) else "waiting"
+                yield Attempt(operation, status, reason=f"It waits: {error}.")
             else:
                 resolved.append((operation, fields))
                 contexts.append(context)
@@ -162,6 +192,12 @@ class Pusher:
         self._journal.answer(answers)
         yield from attempts
 
+    def _waits_for_deferred(self, operation: Operation) -> bool:
+        return any(
+            (entity, self._references.canonical(entity, key)) in self._deferred
+            for entity, key in referred(operation.step, {**operation.agreed, **operation.payload})
+        )
+
     def _answer(self, side: Side, operation: Operation, entry: Entry, outcome: Outcome) -> tuple[Answer, Attempt]:
         answer = Answer(
             entry_id=entry.id,
@@ -184,6 +220,8 @@ class Pusher:
             outcome.id if side is Side.BILLING else operation.billing_id,
         )
         self._references.learn(operation.step, books_id, billing_id)
+        if outcome.version is not None:
+            self._versions.setdefault((side, operation.step), {})[outcome.id] = outcome.version
         stored = self._references.from_side(side, operation.step, outcome.fields)
         update = self._agreement(operation, books_id, billing_id, stored=stored, written=(side, outcome.version))
         differs = tuple(sorted(set(update.unsettled) - set(operation.unsettled)))
@@ -213,6 +251,13 @@ class Pusher:
             unsettled=operation.unsettled,
             stored=stored,
         )
+
+
+def report_of(
+    step: Entity, attempts: Sequence[Attempt], findings: Sequence[Finding], halt: SideError | None = None
+) -> StepReport:
+    """What a step came to; ``halt`` is why a side could not be written any more."""
+    return StepReport(_result(step, attempts, findings, halt), tuple(attempts), halt)
 
 
 def stored_otherwise(attempts: Sequence[Attempt]) -> tuple[Finding, ...]:
@@ -259,7 +304,7 @@ def _result(
 ) -> StepResult:
     stops = [finding for finding in findings if finding.entity is step and finding.severity is Severity.STOP]
     held = sum(finding.entity is step and finding.severity is Severity.HOLD for finding in findings)
-    for_itself = {"done", NOT_SENT, "unknown"} if halt is not None else {"done"}
+    for_itself = _NO_FAILURE | ({NOT_SENT, "unknown"} if halt is not None else set())
     unfinished = [attempt for attempt in attempts if attempt.status not in for_itself]
     sentences = [f"{finding.sentence} {finding.remedy}" for finding in stops]
     sentences += [_sentence(attempt) for attempt in unfinished]

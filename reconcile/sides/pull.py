@@ -51,6 +51,36 @@ def pull_delta(
         Snapshots of scope delta (or census, where a side could not tell what changed).
     """
     pulled = {side: dict(sides[side].changed(list(Entity), since[side])) for side in Side}
+    return _completed(sides, pulled, pairs, pending)
+
+
+def pull_selected(
+    sides: Mapping[Side, Readable],
+    wanted: Mapping[tuple[Side, Entity], frozenset[str]],
+    pairs: Mapping[Entity, pd.DataFrame],
+) -> dict[Side, dict[Entity, Snapshot]]:
+    """These records as they are now, with their counterparts and everything they refer to, read directly.
+
+    Args:
+        sides: both sides.
+        wanted: ids of the records, by side and entity.
+        pairs: per entity the live links, columns ``books_id`` and ``billing_id``.
+
+    Returns:
+        Snapshots of scope delta.
+    """
+    nothing = {
+        side: {entity: replace(sides[side].fetch(entity, []), scope=Scope.DELTA) for entity in Entity} for side in Side
+    }
+    return _completed(sides, nothing, pairs, wanted)
+
+
+def _completed(
+    sides: Mapping[Side, Readable],
+    pulled: dict[Side, dict[Entity, Snapshot]],
+    pairs: Mapping[Entity, pd.DataFrame],
+    pending: Mapping[tuple[Side, Entity], frozenset[str]],
+) -> dict[Side, dict[Entity, Snapshot]]:
     counterparts = {entity: _counterparts(pairs[entity]) for entity in Entity}
     seen: Selection = {(side, entity): set() for side in Side for entity in Entity}
     wanted: Selection = {key: set(ids) for key, ids in pending.items()}

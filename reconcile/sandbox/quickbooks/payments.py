@@ -276,10 +276,10 @@ def _check_same_family(state: CompanyState, payment: JsonObject, settled: JsonOb
 
 
 def _family(state: CompanyState, customer_id: str) -> set[str]:
-    """The customers above one."""
+    """The customers above one who are billed for it."""
     above: set[str] = set()
     record = state.store.get("Customer", customer_id)
-    while record is not None and (parent := record.facts.get("parentref")):
+    while record is not None and (parent := record.facts.get("parentref")) and record.body().get("BillWithParent"):
         above.add(str(parent))
         record = state.store.get("Customer", str(parent))
     return above

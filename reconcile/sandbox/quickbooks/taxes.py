@@ -236,7 +236,7 @@ def automated_code(state: CompanyState) -> str:
         RESOURCES["TaxAgency"], _agency({"DisplayName": "Automated Sales Tax", "TaxAgencyConfig": "SYSTEM_GENERATED"})
     )
     rate = _add_rate(state, "Automated Sales Tax", Decimal(state.switches.automated_tax_rate), str(agency["Id"]))
-    return _add_code(state, _AUTOMATED, [rate])
+    return _add_code(state, _AUTOMATED, [rate], origin="SYSTEM_GENERATED")
 
 
 def create_agency(state: CompanyState, resource: Resource, cleaned: JsonObject) -> JsonObject:
@@ -378,7 +378,13 @@ def _add_rate(state: CompanyState, name: str, percent: Decimal, agency_id: str) 
     return state.record("TaxRate", str(body["Id"]))
 
 
-def _add_code(state: CompanyState, name: str, rates: list[Record], purchased: frozenset[str] = frozenset()) -> str:
+def _add_code(
+    state: CompanyState,
+    name: str,
+    rates: list[Record],
+    purchased: frozenset[str] = frozenset(),
+    origin: str = "USER_DEFINED",
+) -> str:
     sales: list[JsonObject] = []
     purchases: list[JsonObject] = []
     for rate in rates:
@@ -396,7 +402,7 @@ def _add_code(state: CompanyState, name: str, rates: list[Record], purchased: fr
             "TaxGroup": True,
             "SalesTaxRateList": {"TaxRateDetail": sales},
             "PurchaseTaxRateList": {"TaxRateDetail": purchases},
-            "TaxCodeConfigType": "USER_DEFINED",
+            "TaxCodeConfigType": origin,
         },
     )
     return str(body["Id"])

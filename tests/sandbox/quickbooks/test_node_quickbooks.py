@@ -20,6 +20,8 @@ from reconcile.sandbox.quickbooks.process import QuickBooksSandbox, running_quic
 Call = Callable[..., requests.Response]
 SCRIPT = Path(__file__).with_name("node_quickbooks.js")
 PACKAGE = "node-quickbooks@2.0.50"
+OAUTH_SCRIPT = Path(__file__).with_name("intuit_oauth.js")
+OAUTH_PACKAGE = "intuit-oauth@4.2.5"
 EXPECTED = {
     "replayed": True,
     "total": 12.5,
@@ -45,25 +47,28 @@ def sandbox() -> Iterator[QuickBooksSandbox]:
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
     """A folder with node-quickbooks in it, or nothing where it cannot be had."""
+    return with_package(tmp_path_factory.mktemp("node"), PACKAGE, SCRIPT)
+
+
+def with_package(folder: Path, package: str, script: Path) -> Path | None:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         return None
-    folder = tmp_path_factory.mktemp("node")
     options = ["--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline", "--fetch-retries=0"]
-    command = [npm, "install", *options, "--prefix", str(folder), PACKAGE]
+    command = [npm, "install", *options, "--prefix", str(folder), package]
     try:
         done = subprocess.run(command, capture_output=True, timeout=60, check=False)
     except subprocess.TimeoutExpired:
         return None
     if done.returncode != 0:
         return None
-    shutil.copy(SCRIPT, folder / SCRIPT.name)
+    shutil.copy(script, folder / script.name)
     return folder
 
 
-def through_node(folder: Path, sandbox: QuickBooksSandbox) -> Any:
+def through_node(folder: Path, sandbox: QuickBooksSandbox, script: Path = SCRIPT) -> Any:
     done = subprocess.run(
-        [str(shutil.which("node")), SCRIPT.name],
+        [str(shutil.which("node")), script.name],
         cwd=folder,
         input=json.dumps(asdict(sandbox)).encode(),
         capture_output=True,
@@ -136,3 +141,29 @@ def test_the_requests_that_it_sends_are_answered_alike_when_sent_by_hand(call: C
     seen = as_node_sends_it(call)
     assert seen.pop("fetched") == seen.pop("counted") == 32
     assert seen == EXPECTED
+
+
+def test_intuit_s_own_client_for_javascript_connects_and_disconnects(
+    tmp_path: Path, sandbox: QuickBooksSandbox
+) -> None:
+    folder = with_package(tmp_path, OAUTH_PACKAGE, OAUTH_SCRIPT)
+    if folder is None:
+        pytest.skip("node or intuit-oauth cannot be had here; its Python sibling makes the same exchange")
+    assert through_node(folder, sandbox, OAUTH_SCRIPT) == {
+        "realm": sandbox.realm_id,
+        "valid": True,
+        "token": [
+            "access_token",
+            "expires_in",
+            "id_token",
+            "refresh_token",
+            "token_type",
+            "x_refresh_token_expires_in",
+        ],
+        "company": "1",
+        "missing": ["Object Not Found", "610"],
+        "person": ["sub"],
+        "refreshed": True,
+        "wrong": ["invalid_grant", "Incorrect or invalid refresh token"],
+        "revoked": "invalid_grant",
+    }

@@ -61,6 +61,10 @@ def test_another_customer_s_invoice_cannot_be_paid_but_the_job_s_can(desk: Any) 
     stranger, job = desk.invoice("2", 10), desk.invoice("8", 10)
     line = {"Amount": 10, "LinkedTxn": [{"TxnId": stranger["Id"], "TxnType": "Invoice"}]}
     assert refused(desk, {"CustomerRef": {"value": "7"}, "TotalAmt": 10, "Line": [line]}).code == 620
+    line["LinkedTxn"] = [{"TxnId": job["Id"], "TxnType": "Invoice"}]
+    assert refused(desk, {"CustomerRef": {"value": "7"}, "TotalAmt": 10, "Line": [line]}).code == 620
+    token = desk.get("customer", "8")["SyncToken"]
+    desk.post("customer", {"Id": "8", "SyncToken": token, "sparse": True, "BillWithParent": True})
     assert desk.payment("7", 10, (10, job["Id"]))["UnappliedAmt"] == 0
 
 

@@ -111,7 +111,7 @@ def update(state: CompanyState, resource: Resource, cleaned: JsonObject) -> Json
     body.setdefault("Active", True)
     _PREPARE[resource.name](state, body, stored)
     if body["Active"] is False and record.active:
-        _check_removable(resource, stored)
+        _check_removable(state, resource, stored)
     _place(state, resource, body, stored)
     if body["Active"] is not False:
         _require_unique(state, resource, body, stored)
@@ -296,7 +296,7 @@ def _rename_item(lines: Iterable[JsonObject], item_id: str, name: str) -> None:
         _rename_item(detail.get("Line", ()), item_id, name)
 
 
-def _check_removable(resource: Resource, stored: JsonObject) -> None:
+def _check_removable(state: CompanyState, resource: Resource, stored: JsonObject) -> None:
     if resource.group == "name" and money_of(stored, "Balance") != ZERO:
         kind = resource.name.lower()
         raise faults.one(
@@ -305,6 +305,19 @@ def _check_removable(resource: Resource, stored: JsonObject) -> None:
             "The entity you are trying to delete has an open balance. : "
             f"This {kind} cannot be deleted because it has a non-zero balance",
         )
+    if resource.name == "Customer" and _has_unbilled_charges(state, str(stored["Id"])):
+        sentence = "This customer cannot be deleted because it has unbilled charges."
+        raise faults.one(6280, "Delete List Has Unbilled Charge Error", sentence)
+
+
+def _has_unbilled_charges(state: CompanyState, customer_id: str) -> bool:
+    return any(
+        detail.get("BillableStatus") == "Billable" and (detail.get("CustomerRef") or {}).get("value") == customer_id
+        for kind in ("Bill", "Purchase")
+        for record in state.store.all(kind)
+        for line in record.body().get("Line", ())
+        if isinstance(detail := line.get(str(line.get("DetailType"))), dict)
+    )
 
 
 # What each list asks for -----------------------------------------------------------------------------------------

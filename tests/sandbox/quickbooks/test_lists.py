@@ -184,3 +184,21 @@ def test_a_failed_write_leaves_no_trace(desk: Any, sell: Any) -> None:
             {"Amount": 5, "LinkedTxn": [{"TxnId": "999999", "TxnType": "Invoice"}]}]})  # fmt: skip
     assert int(desk.invoice("2", 10)["Id"]) == next_id
     assert desk.get("customer", "2")["Balance"] == before[0]["Balance"] + 20
+
+
+def test_a_customer_with_unbilled_charges_stays(desk: Any) -> None:
+    customer = desk.post("customer", {"DisplayName": "Charged"})
+    detail = {"AccountRef": {"value": "7"}, "CustomerRef": {"value": customer["Id"]}, "BillableStatus": "Billable"}
+    line = {
+        "Amount": 5,
+        "DetailType": "AccountBasedExpenseLineDetail",
+        "AccountBasedExpenseLineDetail": detail,
+    }
+    bill = desk.post("bill", {"VendorRef": {"value": "56"}, "Line": [line]})
+    leaving = {"Id": customer["Id"], "SyncToken": "0", "sparse": True, "Active": False}
+    with pytest.raises(FaultError) as caught:
+        desk.post("customer", leaving)
+    assert caught.value.problems[0].code == 6280
+    detail["BillableStatus"] = "HasBeenBilled"
+    desk.post("bill", {**bill, "Line": [line]})
+    assert desk.post("customer", leaving)["Active"] is False

@@ -72,6 +72,10 @@ def _batch_definition() -> Any:
 def run_checks(name: str, checks: Sequence[Check], frame: pd.DataFrame, *, rows_needed: int) -> tuple[CheckResult, ...]:
     """Carry out ``checks`` as one suite over ``frame``.
 
+    On a frame without rows a rule about rows has nothing to look at and holds. Great Expectations says the same, 25 ms
+    of machinery later for each of them; a night that reads only what changed has mostly empty frames. A rule about a
+    column that the frame does not have is carried out all the same, and breaks.
+
     Args:
         name: of the suite.
         checks: the rules; each one's column must be in the frame.
@@ -81,6 +85,18 @@ def run_checks(name: str, checks: Sequence[Check], frame: pd.DataFrame, *, rows_
     Returns:
         One result per check, in the same order.
     """
+    idle = [check for check in checks if frame.empty and check.expectation.column in frame.columns]
+    busy = [check for check in checks if check not in idle]
+    results = {check.name: CheckResult(check, passed=True, evaluated=0, failing=(), exception="") for check in idle}
+    if busy:
+        results |= {result.check.name: result for result in carried_out(name, busy, frame, rows_needed=rows_needed)}
+    return tuple(results[check.name] for check in checks)
+
+
+def carried_out(
+    name: str, checks: Sequence[Check], frame: pd.DataFrame, *, rows_needed: int
+) -> tuple[CheckResult, ...]:
+    """:func:`run_checks` by Great Expectations, whatever the frame holds."""
     import great_expectations as gx  # noqa: PLC0415 - see _batch_definition
     from great_expectations import expectations as classes  # noqa: PLC0415 - see _batch_definition
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pandas as pd
@@ -15,11 +15,14 @@ import pytest
 from checks import RESULT_COLUMNS, SUITES, BrokenCheckError, Check, Suite, validate
 from checks.columns import rounded_products
 from checks.declaration import BOTH_HOLD, Expectation
+from checks.engine import carried_out, run_checks
+from checks.world import World
 from reconcile.model.entities import Entity, Side
 from reconcile.model.findings import Finding, Severity
 from reconcile.model.money import line_amount, to_scaled
 from reconcile.model.snapshot import Scope
 
+AS_OF = datetime(2026, 3, 9, 4, 30, tzinfo=UTC)
 BOOKS, BILLING = Side
 CUSTOMER, PRODUCT, TAX_RATE, INVOICE, PAYMENT = Entity
 
@@ -193,6 +196,23 @@ def test_an_empty_frame_passes_every_rule_but_the_first(company: Any) -> None:
     finding = only(validation, "product_rows_present")
     assert (finding.severity, finding.record_id, finding.side) == (Severity.NOTE, "", BILLING)
     assert finding.sentence == "ReliaBills has no products, QuickBooks has 2."
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)
+def test_what_an_empty_frame_is_told_is_what_great_expectations_would_say(company: Any, suite: Suite) -> None:
+    for side in Side:
+        company.records[side] = {entity: {} for entity in Entity}
+        company.rows[side] = {}
+    books, billing = ({entity: company.snapshot(side, entity) for entity in Entity} for side in Side)
+    world = World(books, billing, {side: {entity: frozenset() for entity in Entity} for side in Side}, AS_OF.date())
+    for entity in suite.entities:
+        checks = [check for check in suite.checks if check.entity is entity]
+        facts = suite.facts(world, Side.BOOKS, entity)
+        assert facts.empty
+        assert run_checks("suite", checks, facts, rows_needed=0) == carried_out("suite", checks, facts, rows_needed=0)
+        (broken,) = run_checks("suite", checks[-1:], facts[[]], rows_needed=0)
+        assert not broken.passed
+        assert broken.exception
 
 
 def test_an_empty_new_company_is_no_finding(company: Any) -> None:

@@ -80,15 +80,16 @@ class RunFolder:
         return sorted(path for path in self.path.rglob("*") if path.is_file() and not path.name.startswith("."))
 
 
-def run_folders(runs: Path, company: str) -> Iterator[str]:
-    """Folders of a company's runs that hold any evidence, newest first, relative to the runs folder.
+def run_folders(runs: Path, company: str, but: Collection[str] = ()) -> Iterator[str]:
+    """Folders of a company's runs that hold any evidence, newest first, relative to the runs folder; ``but`` these.
 
     Of two runs in the hour that happens twice in autumn the order is that of the clock on the wall.
     """
     for day in sorted((runs / company).glob("*"), reverse=True):
         for path in sorted(day.glob("*"), reverse=True) if day.is_dir() else ():
-            if path.is_dir() and RunFolder(path).files():
-                yield str(path.relative_to(runs))
+            folder = str(path.relative_to(runs))
+            if folder not in but and path.is_dir() and RunFolder(path).files():
+                yield folder
 
 
 def make_folder(runs: Path, company: str, kind: str, run_id: str, started_at: datetime) -> RunFolder:

@@ -7,16 +7,20 @@ living process holds the lock in a run's folder; where that cannot be known from
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 
 from sqlalchemy import Engine
 
 from reconcile.config import Config
 from reconcile.errors import ConfigurationError
-from reconcile.evidence import AtWork, RunFolder, is_at_work
+from reconcile.evidence import AtWork, RunFolder, digest, is_at_work, read_json
 from reconcile.filing import file_run
-from reconcile.model.runs import Run
-from reconcile.state import lease, runs
+from reconcile.model.runs import Outcome, Run
+from reconcile.restored import in_the_trail
+from reconcile.state import audit, lease, runs
+from reconcile.state.database import reading
 from reconcile.verdict import Ending, Execution
 
 _DIED = (
@@ -30,6 +34,8 @@ def died(config: Config, engine: Engine, run: Run) -> bool:
     """Whether a run without verdict has no process any more, as far as that can be known from this machine."""
     folder = RunFolder(config.runs / run.folder)
     if run.ended_at is not None or not folder.path.is_dir() or is_at_work(folder):
+        return False
+    if not in_the_trail(config, engine, run.company, run.folder):  # the state went back, the run did not die
         return False
     host = lease.holder_of(engine, run.id).rpartition(":")[0]
     return host in ("", socket.gethostname())
@@ -80,7 +86,26 @@ def _file(config: Config, engine: Engine, run: Run) -> Run | None:
             lease.release_run(engine, run.id)
             for left in folder.path.glob(".*.partial"):
                 left.unlink()
+            if (filed := _almost_filed(engine, run, folder)) is not None:
+                return filed
             execution = Execution(Ending.DIED, _LEFT if run.kind == "interactive" else _DIED)
             return file_run(config, engine, run.id, execution, publish=partial(publish, folder.partial_notebook))
     except BlockingIOError:
         return None
+
+
+def _almost_filed(engine: Engine, run: Run, folder: RunFolder) -> Run | None:
+    """The run as its ``run.json`` tells it, sealed now, when its process died between saving that and sealing it."""
+    if not folder.verdict.exists():
+        return None
+    try:
+        told = read_json(folder.verdict)
+        with reading(engine) as connection:
+            head = audit.head(connection, run.company)
+        if told["run"] != run.id or told["audit"] != {"sequence": head.sequence, "seal": head.seal}:
+            return None
+        judged = replace(run, outcome=Outcome(told["outcome"]), reason=str(told["reason"]))
+        ended_at = datetime.fromisoformat(told["ended_at"])
+    except (ConfigurationError, KeyError, TypeError, ValueError):
+        return None
+    return runs.finish(engine, judged, ended_at, lambda _head, _previous: (digest(folder.verdict), judged.reason))

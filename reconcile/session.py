@@ -22,13 +22,13 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from checks import Validation, validate
-from reconcile import report
+from reconcile import report, restored
 from reconcile.compare.diff import compare_all
 from reconcile.compare.guards import ENDINGS, PRICE_CHANGES, guards, many_deeds, many_effects, stale_plan
 from reconcile.compare.habits import PRICES, RUNS_LOOKED_AT, deeds
 from reconcile.compare.midnight import midnight_risk
 from reconcile.compare.planning import Planned, make_plan
-from reconcile.compare.policy import Policy
+from reconcile.compare.policy import Policy, written_fields
 from reconcile.compare.simulation import simulate
 from reconcile.compare.tieout import TieOut, control_totals, receivables_by_age
 from reconcile.config import CompanyConfig, Config, load_config
@@ -74,10 +74,11 @@ from reconcile.rebuilding import file_the_dead
 from reconcile.sides.billing import BillingReader
 from reconcile.sides.pull import confirm_absences, merged, pull_census, pull_delta, pull_selected
 from reconcile.sides.side import Progress, Readable, Writable
-from reconcile.state import companies, cursors, lease, pending, runs, settings
-from reconcile.state.database import open_state
+from reconcile.state import companies, cursors, lease, pending, permissions, runs, settings
+from reconcile.state.database import check_whole, open_state
 from reconcile.state.journal import Journal
 from reconcile.state.links import Links
+from reconcile.state.restored import distrust
 from reconcile.verdict import FAILURE, Ending, Execution
 
 RUN_VARIABLE = "RECONCILE_RUN"
@@ -201,6 +202,7 @@ class Session:
         known = config.company(company)
         chosen = _mode(mode)
         engine = open_state(config.state_url)
+        check_whole(engine)
         dead = file_the_dead(config, engine, company)
         given, at_work = _given_run(engine, company), None
         if given is None:
@@ -210,8 +212,13 @@ class Session:
         for run in dead:
             report.note(f"Run {run.id} had no verdict; it is filed now: {run.outcome}. {run.reason}")
         session._enforced = saved_plan(config, engine, company, plan_to_enforce) if plan_to_enforce else None
-        with session._unless_interrupted():
-            session._connect()
+        try:
+            with session._unless_interrupted():
+                session._connect()
+        except ReconcileError as error:
+            session.close()
+            session._file_interactive(Execution(Ending.CELL_FAILED, str(error)))
+            raise
         return session
 
     def _connect(self) -> None:
@@ -225,8 +232,24 @@ class Session:
             self._readers = connect_readers(self.config, self.company, self._engine, self._waiting)
         for side, reader in self._readers.items():
             self._recognise(side, reader)
+        self._compare_with_the_world()
         if self._writers is not None:
             self.settled = settle(self._journal(), self._writers, References(self._links))
+
+    def _compare_with_the_world(self) -> None:
+        """Before anything is written: is what the state remembers older than the evidence outside of it?"""
+        found = restored.beyond(self.config, self._engine, self.company.key, self._readers[Side.BILLING])
+        guards_found = found.guards()
+        if self._lease is None:
+            for guard in guards_found:
+                report.note(guard.message(self.company.key, self.run.id))
+            return
+        self.gate.stop_at(guards_found)
+        for guard, permission in self.gate.passed:
+            if guard.name == restored.WENT_BACK:
+                permissions.use(self._engine, permission, self.run.id)
+                fields = {entity: [of.name for of in written_fields(entity)] for entity in Entity}
+                distrust(self._engine, self._lease, fields, restored.confirmation(found, permission))
 
     def _recognise(self, side: Side, reader: Readable) -> None:
         identity = reader.identity()

@@ -228,9 +228,8 @@ class _Walk:
         unfiled = {run_id: stored for run_id, stored in sorted(self.known.items()) if run_id not in self.filed}
         older = {run_id for run_id, run in unfiled.items() if run.ended and (began is None or run.started_at < began)}
         self.folders |= {run.folder for run_id, run in unfiled.items() if not run.ended or run_id in older}
-        for folder in run_folders(self.config.runs, self.found.company):
-            if folder not in self.folders:
-                raise _AlteredError(self._unknown(folder))
+        for folder in run_folders(self.config.runs, self.found.company, self.folders):
+            raise _AlteredError(self._unknown(folder))
         entry = audit.unsealed_entry(self.engine, self.found.company)
         if entry is not None:
             raise _AlteredError(f"Journal entry {entry[0]} (run {entry[1]}) was added: the audit trail has no outcome.")

@@ -36,6 +36,7 @@ GUARDS: dict[str, GuardKind] = {
     "many-endings": GuardKind("a plan voids, deletes or deactivates more than this company's history makes likely"),
     "many-price-changes": GuardKind("a plan changes more prices than this company's history makes likely"),
     "many-outside-effects": GuardKind("a plan causes more mails or charges than one run may"),
+    "state-went-back": GuardKind("the state database is older than the evidence of its runs"),
     "stale-plan": GuardKind(
         "a plan whose sides were read too long ago",
         permit=False,

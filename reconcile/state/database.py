@@ -60,6 +60,23 @@ def open_state(url: str) -> Engine:
     return engine
 
 
+def check_whole(engine: Engine) -> None:
+    """Make sure that a SQLite state is not damaged, before anything is written to it; PostgreSQL checks its own pages.
+
+    Raises:
+        ConfigurationError: it is damaged; what to do.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    with _explaining(engine.url), reading(engine) as connection:
+        said = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one())
+    if said != "ok":
+        raise ConfigurationError(
+            f"The state database {_shown(engine.url)} is damaged ({' '.join(said.split())}). Nothing was written. Put "
+            "its newest copy in its place; whatever that copy does not know is recognised before anything is written."
+        )
+
+
 def migrate(url: str) -> str:
     """Bring the state database to the newest version, in one transaction; make it when there is none.
 

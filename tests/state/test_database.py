@@ -17,7 +17,7 @@ from sqlalchemy import Engine, create_engine, event, inspect, text
 
 from reconcile.errors import ConfigurationError
 from reconcile.state import database
-from reconcile.state.database import migrate, open_state, reading, writing
+from reconcile.state.database import check_whole, migrate, open_state, reading, writing
 from reconcile.state.schema import Table
 
 CANARY = "canary-7Qx!"
@@ -139,6 +139,22 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) ->
     for verb in (open_state, migrate):
         assert "file is not a database" in refused(f"sqlite:///{path}", verb)
     assert path.read_bytes() == before
+
+
+def test_a_damaged_file_is_recognised_before_anything_is_written(sqlite_state_url: str) -> None:
+    engine = open_state(sqlite_state_url)
+    with writing(engine) as connection:
+        for number in range(500):
+            connection.execute(text("INSERT INTO company VALUES (:key, '2026-11-23')"), {"key": f"{number:0200}"})
+    check_whole(engine)
+    engine.dispose()
+    path = Path(sqlite_state_url.removeprefix("sqlite:///"))
+    content = bytearray(path.read_bytes())
+    for start in range(3 * 4096 + 8, len(content), 4096):
+        content[start : start + 100] = bytes(100)
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"(is damaged|cannot be used: .*malformed)"):
+        check_whole(open_state(sqlite_state_url))
 
 
 def test_a_migration_killed_half_way_leaves_nothing_behind(empty_url: str, in_a_process: Callable[..., int]) -> None:

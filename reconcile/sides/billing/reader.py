@@ -19,7 +19,7 @@ from reconcile.model.snapshot import Scope, Snapshot
 from reconcile.sides.billing.connection import open_engine, parse_url, transaction
 from reconcile.sides.billing.frames import Fault, Read, as_frames, labels, read_records, read_rows
 from reconcile.sides.billing.records import PARENT_COLUMN, ROW_TABLES, TABLES, AnySelect, select_records, select_rows
-from reconcile.sides.billing.tables import DELETIONS, INVOICES, REFUNDS, SETTINGS
+from reconcile.sides.billing.tables import DELETIONS, INVOICES, REFUNDS, SETTINGS, SYNC_REQUESTS
 from reconcile.sides.side import CompanyIdentity, Progress, no_progress
 
 BATCH_ROWS = 25_000
@@ -82,6 +82,12 @@ class BillingReader:
         """Whether ReliaBills mails each new invoice that a sync brings (setting "send invoices automatically")."""
         with transaction(self._engine, self._url) as connection:
             return bool(connection.scalar(select(SETTINGS.c.send_invoices).order_by(SETTINGS.c.id).limit(1)))
+
+    def newest_requests(self, most: int) -> list[str]:
+        """Ids of the newest writes that ReliaBills carried out for a sync, newest first."""
+        newest = select(SYNC_REQUESTS.c.request_id).order_by(SYNC_REQUESTS.c.id.desc()).limit(most)
+        with transaction(self._engine, self._url) as connection:
+            return [str(request_id) for request_id in connection.scalars(newest)]
 
     def census(self, entity: Entity, progress: Progress = no_progress) -> Snapshot:
         """All records of an entity, counted in the same moment.

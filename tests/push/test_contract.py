@@ -1,0 +1,303 @@
+"""A plan is a contract: over random two-sided histories, what was planned is what is written, or less; never else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from reconcile.compare.diff import compare_all
+from reconcile.compare.enforcing import needed
+from reconcile.compare.planning import Planned, make_plan
+from reconcile.compare.policy import Policy
+from reconcile.model.entities import Entity, Side, side_and_id
+from reconcile.model.plan import Action, Operation, Plan, canonical_json
+from reconcile.model.runs import Mode, Outcome, Run, StepStatus
+from reconcile.model.snapshot import Snapshot
+from reconcile.push.references import References
+from reconcile.push.steps import Pusher
+from reconcile.sides import side as sides
+from reconcile.sides.memory import MemorySide
+from reconcile.state import lease, runs
+from reconcile.state.database import open_state
+from reconcile.state.journal import Journal
+from reconcile.state.links import Links
+
+COMPANY = "craigs"
+HISTORIES = int(os.environ.get("LAW_EXAMPLES", "5"))
+WORDS = st.sampled_from([None, "a", "b"])
+NAMES = {
+    Entity.CUSTOMER: ("Amy", "Bob", "Cy"),
+    Entity.PRODUCT: ("Rocks", "Soil"),
+    Entity.INVOICE: ("100", "101", "00100"),
+    Entity.PAYMENT: ("A1", "A2"),
+}
+EDITS: dict[Entity, dict[str, st.SearchStrategy[Any]]] = {
+    Entity.CUSTOMER: {"phone": WORDS, "company_name": WORDS, "active": st.sampled_from([True, True, False])},
+    Entity.PRODUCT: {"sku": WORDS, "description": WORDS},
+    Entity.INVOICE: {
+        "memo": WORDS,
+        "due_date": st.sampled_from(["2026-03-31", "2026-04-30"]),
+        "void": st.sampled_from([False, False, False, True]),
+    },
+    Entity.PAYMENT: {
+        "payment_date": st.sampled_from(["2026-03-05", "2026-03-06"]),
+        "void": st.sampled_from([False, False, False, True]),
+    },
+}
+"""Fields by which nobody tells records apart, so that an edit moves its own record and no other."""
+
+
+class Recorder(MemorySide):
+    """A side that remembers what it was asked to write, and who was touched by people."""
+
+    def __init__(self, side: Side) -> None:
+        super().__init__(side)
+        self.asked: list[sides.Write] = []
+
+    def write(self, writes: Sequence[sides.Write]) -> Sequence[sides.Outcome]:
+        self.asked += writes
+        return super().write(writes)
+
+
+@dataclass
+class Trade:
+    """Two sides, a state, and people at work on both."""
+
+    url: str
+    books: Recorder = field(default_factory=lambda: Recorder(Side.BOOKS))
+    billing: Recorder = field(default_factory=lambda: Recorder(Side.BILLING))
+    ids: dict[tuple[Side, Entity, str], str] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def __post_init__(self) -> None:
+        self.engine = open_state(self.url)
+        self.links = Links(self.engine, COMPANY)
+
+    @property
+    def sides(self) -> Mapping[Side, Recorder]:
+        return {Side.BOOKS: self.books, Side.BILLING: self.billing}
+
+    def add(self, side: Side, entity: Entity, n: int, name: str) -> None:
+        there = self.sides[side]
+        customer = self.ids.get((side, Entity.CUSTOMER, NAMES[Entity.CUSTOMER][n % 2]))
+        if entity is Entity.CUSTOMER:
+            mail = f"{name.lower()}@example.com"
+            values: dict[str, Any] = {"display_name": name, "given_name": "A", "family_name": name, "email": mail}
+            values |= {"active": True, "taxable": True, "currency": "USD"}
+        elif entity is Entity.PRODUCT:
+            values = {"name": name, "active": True, "taxable": False, "unit_price": 100_0000000}
+        elif entity is Entity.INVOICE:
+            product = self.ids.get((side, Entity.PRODUCT, NAMES[Entity.PRODUCT][n % 2]))
+            if customer is None or product is None:
+                return
+            line = {"product_id": product, "description": "work", "quantity": 3_0000000, "unit_price": 1_0000000}
+            values = {"number": name, "customer_id": customer, "lines": [{**line, "amount": 300, "taxable": False}]}
+            values |= {"void": False, "invoice_date": "2026-03-01", "due_date": "2026-03-31", "currency": "USD"}
+        else:
+            invoice = self.ids.get((side, Entity.INVOICE, NAMES[Entity.INVOICE][n]))
+            if customer is None or invoice is None:
+                return
+            values = {"customer_id": customer, "amount": 100, "reference": name, "void": False, "currency": "USD"}
+            values |= {"payment_date": "2026-03-05", "credit": 0, "method": "check"}
+            values |= {"applications": [{"invoice_id": invoice, "amount": 100}]}
+        self.ids[side, entity, name] = there.add(entity, **values)
+
+    def plan(self, enforced: Plan | None = None) -> Planned:
+        """What a run would do now."""
+        read: dict[Side, dict[Entity, Snapshot]] = {
+            side: {entity: there.census(entity) for entity in Entity} for side, there in self.sides.items()
+        }
+        agreements = {entity: self.links.agreement(entity) for entity in Entity}
+        compared = compare_all(read[Side.BOOKS], read[Side.BILLING], agreements, Policy())
+        told = [finding for comparison in compared.values() for finding in comparison.findings]
+        return make_plan(COMPANY, compared, read[Side.BOOKS], read[Side.BILLING], agreements, told, enforced=enforced)
+
+    def carry_out(self, plan: Plan) -> bool:
+        """Push a plan as a run does; whether every step of it has synced."""
+        for there in self.sides.values():
+            there.asked.clear()
+        run_id = runs.new_run_id(datetime.now(UTC))
+        runs.create(
+            self.engine,
+            Run(
+                id=run_id,
+                company=COMPANY,
+                kind="apply",
+                mode=Mode.CENSUS,
+                apply=True,
+                slot="",
+                slot_date=None,
+                parameters={},
+                started_at=datetime.now(UTC),
+                ended_at=None,
+                outcome=Outcome.RUNNING,
+                reason="",
+                folder=run_id,
+            ),
+        )
+        held = lease.acquire(self.engine, COMPANY, "test:1", run_id, timedelta(minutes=15))
+        journal = Journal(self.engine, COMPANY, run_id, held)
+        versions = {
+            (side, entity): dict(zip(*(there.census(entity).frame[name] for name in ("id", "version")), strict=True))
+            for side, there in self.sides.items()
+            for entity in Entity
+        }
+        pusher = Pusher(plan, self.sides, journal, References(self.links), versions)
+        synced = all(pusher.push(entity).result.status is StepStatus.SYNCED for entity in Entity)
+        held.release()
+        return synced
+
+    def written(self) -> Counter[str]:
+        """What the sides were asked to write."""
+        return Counter(
+            said(side, write.entity, write.action, write.id, write.version, write.fields)
+            for side, there in self.sides.items()
+            for write in there.asked
+        )
+
+    def planned(self, operations: Sequence[Operation]) -> Counter[str]:
+        """What these operations say will be written, in the ids of the written sides."""
+        references = References(self.links)
+        return Counter(
+            said(
+                operation.side,
+                operation.step,
+                operation.action,
+                None if operation.action is Action.CREATE else target(operation),
+                operation.expected_version,
+                references.to_side(operation.side, operation.step, operation.payload),
+            )
+            for operation in operations
+            if operation.side is not None
+        )
+
+
+def said(side: Side, *parts: Any) -> str:
+    return canonical_json([side, *parts])
+
+
+def target(operation: Operation) -> str | None:
+    return operation.books_id if operation.side is Side.BOOKS else operation.billing_id
+
+
+def populate(trade: Trade, data: st.DataObject) -> None:
+    """People make records on one side or both, work on, and a run or none comes in between."""
+    places = st.sampled_from(["both", "both", "books", "billing"])
+    for entity, names in NAMES.items():
+        for n, name in enumerate(names):
+            place = data.draw(places, label=f"{entity} {name} is in")
+            for side in Side:
+                if place in ("both", side):
+                    trade.add(side, entity, n, name)
+    if data.draw(st.booleans(), label="a run came before"):
+        trade.carry_out(trade.plan().plan)
+    edit(trade, data, "before the plan")
+
+
+def edit(trade: Trade, data: st.DataObject, when: str) -> set[tuple[Side, Entity, str]]:
+    """People edit some of what they have made; gives the records they touched."""
+    touched = set()
+    for (side, entity, name), record_id in trade.ids.items():
+        wanted = data.draw(st.sets(st.sampled_from(sorted(EDITS[entity])), max_size=1), label=f"{side} {name} {when}")
+        for one in sorted(wanted):
+            trade.sides[side].edit(entity, record_id, **{one: data.draw(EDITS[entity][one], label=one)})
+            touched.add((side, entity, record_id))
+    return touched
+
+
+@pytest.fixture
+def make_trade(tmp_path: Path, _migrated_sqlite: Path) -> Iterator[Any]:
+    made: list[Trade] = []
+
+    def make() -> Trade:
+        path = tmp_path / f"{len(made)}.db"
+        shutil.copy(_migrated_sqlite, path)
+        made.append(Trade(f"sqlite:///{path}"))
+        return made[-1]
+
+    yield make
+    for trade in made:
+        trade.engine.dispose()
+
+
+LAW = settings(
+    max_examples=HISTORIES,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+@LAW
+@given(data=st.data())
+def test_what_was_planned_is_what_is_written(make_trade: Any, data: st.DataObject) -> None:
+    trade: Trade = make_trade()
+    populate(trade, data)
+    saved = Plan.from_json(trade.plan().plan.to_json())
+    planned = trade.plan(saved)
+    assert planned.enforced is not None
+    assert (planned.plan.operations, planned.plan.digest) == (saved.operations, saved.digest)
+    assert (planned.enforced.refused, planned.enforced.new) == ((), ())
+    assert trade.carry_out(planned.plan)
+    assert trade.written() == trade.planned(saved.operations)
+    again = trade.plan(saved)
+    assert [operation for operation in again.plan.operations if operation.action.writes] == []
+    refused = {one.operation.op_id for one in again.enforced.refused} if again.enforced else set()
+    assert {operation.op_id for operation in saved.writes()} <= refused
+
+
+@LAW
+@given(data=st.data())
+def test_what_moved_since_is_refused_and_the_rest_is_written(make_trade: Any, data: st.DataObject) -> None:
+    trade: Trade = make_trade()
+    populate(trade, data)
+    saved = trade.plan().plan
+    touched = edit(trade, data, "after the plan")
+    planned = trade.plan(saved)
+    assert planned.enforced is not None
+    left = {operation.op_id: operation for operation in planned.plan.operations}
+    refused = {one.operation.op_id: one.reason for one in planned.enforced.refused}
+    wanted = {operation.op_id: operation for operation in saved.operations}
+    assert left.keys() | refused.keys() == wanted.keys(), "each is done or refused"
+    assert not left.keys() & refused.keys()
+    assert all(reason.endswith((".", ")")) for reason in refused.values())
+    moved = {operation.op_id for operation in wanted.values() if records(operation) & touched}
+    for op_id, operation in wanted.items():
+        if operation.side is not None and (operation.side, operation.step, target(operation)) in touched:
+            assert op_id in refused, f"{operation} was written although its record had moved"
+        if op_id in refused and op_id not in moved:
+            assert may_wait(operation, touched, refused, wanted), f"{operation}: {refused[op_id]}"
+    assert trade.carry_out(planned.plan)
+    assert trade.written() == trade.planned([*left.values()])
+
+
+def records(operation: Operation) -> set[tuple[Side, Entity, str]]:
+    ids = {Side.BOOKS: operation.books_id, Side.BILLING: operation.billing_id}
+    return {(side, operation.step, record_id) for side, record_id in ids.items() if record_id is not None}
+
+
+def may_wait(
+    operation: Operation,
+    touched: set[tuple[Side, Entity, str]],
+    refused: Mapping[str, str],
+    wanted: Mapping[str, Operation],
+) -> bool:
+    """Whether something that this operation hangs together with has moved: then it may be refused, too."""
+    about = {(entity, key) for entity, key in needed(operation)}
+    others = [one for op_id, one in wanted.items() if op_id in refused and one is not operation]
+    waits = any((one.step, one.key) in about or (operation.step, operation.key) in needed(one) for one in others)
+    ids = {(side, entity, record_id) for entity, key in about for side, record_id in [side_and_id(key)]}
+    ending = operation.action is Action.DEACTIVATE or operation.payload.get("active") is False
+    owing = ending and any(entity is Entity.INVOICE for _, entity, _ in touched)  # what is owed keeps it active
+    return waits or bool(ids & touched) or owing

@@ -174,6 +174,8 @@ def _loose(element: Element) -> Any:
         named = {key: value for key, value in element.attributes.items() if key in {"name", "type"}}
         return {"value": element.text.strip(), **named}
     text = element.text
+    if element.name == "Qty" and (number := parse_number(text)) is not None:
+        return plain(number)
     if element.name not in _WORDS and text.strip().lower() in {"true", "false"}:
         return text.strip().lower() == "true"
     return text

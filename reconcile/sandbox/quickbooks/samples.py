@@ -57,6 +57,7 @@ _LEFT_OUT: Final[dict[str, JsonObject]] = {
     "Customer": {"IsProject": False},
     "Vendor": {"Balance": 0},
     "Employee": {"BillableTime": False},
+    "Payment": {"LinkedTxn": []},
     "Invoice": {
         "AllowIPNPayment": False,
         "AllowOnlinePayment": False,
@@ -90,7 +91,7 @@ def load(state: CompanyState, sample: Sample) -> None:
                         body["CurrentBalance"] = 0
                 _moved(body, shift)
                 _complete(entity, body, first)
-                _address(state, entity, body)
+                _from_others(state, entity, body)
                 state.store.put(entity, body)
         if sample == "craigs":
             for entity, held in _FOREIGN.items():
@@ -157,8 +158,8 @@ def _complete(entity: str, body: JsonObject, first: date) -> None:
         body.setdefault("LinkedTxn", [])
 
 
-def _address(state: CompanyState, entity: str, body: JsonObject) -> None:
-    """What a form has from its customer; where it was paid into is told without a name."""
+def _from_others(state: CompanyState, entity: str, body: JsonObject) -> None:
+    """What a form has from its customer and its items; where it was paid into is told without a name."""
     if "DepositToAccountRef" in body:
         body["DepositToAccountRef"] = {"value": body["DepositToAccountRef"]["value"]}
     customer = state.store.get("Customer", str((body.get("CustomerRef") or {}).get("value", "")))
@@ -167,6 +168,11 @@ def _address(state: CompanyState, entity: str, body: JsonObject) -> None:
         for name in ("BillAddr", "ShipAddr"):
             if name in held:
                 body.setdefault(name, held[name])
+    for line in body.get("Line", ()) if RESOURCES[entity].group == "sale" else ():
+        detail = line.get("SalesItemLineDetail") or {}
+        item = state.store.get("Item", str((detail.get("ItemRef") or {}).get("value", "")))
+        if item is not None and (account := item.body().get("IncomeAccountRef")):
+            detail.setdefault("ItemAccountRef", account)
 
 
 def _settings(state: CompanyState, sample: Sample, info: list[JsonObject] | None, first: date) -> None:

@@ -71,3 +71,5 @@ def test_forms_of_the_sample_carry_their_customer_s_addresses(desk: Any) -> None
     customer, invoice = desk.get("customer", "1"), desk.get("invoice", "9")
     assert (invoice["BillAddr"], invoice["ShipAddr"]) == (customer["BillAddr"], customer["ShipAddr"])
     assert desk.get("payment", "15")["DepositToAccountRef"] == {"value": "35"}
+    assert invoice["Line"][0]["SalesItemLineDetail"]["ItemAccountRef"]["name"]
+    assert desk.get("payment", "15")["LinkedTxn"] == []

@@ -186,3 +186,12 @@ def test_what_was_read_in_xml_can_be_written_back(ask: Call, path: str) -> None:
     assert ask("GET", "companyinfo/1").status_code == 200
     customer = ask("POST", "customer", f"<Customer><DisplayName>After {path}</DisplayName></Customer>".encode())
     assert root(customer)[0].find(f"{SPACE}CurrencyRef").text == "USD"
+
+
+def test_numbers_inside_of_a_bundle_stay_numbers(ask: Call, call: Call) -> None:
+    members = [{"ItemRef": {"value": "6"}, "Qty": 2}]
+    body = {"Name": "XML bundle", "Type": "Group", "ItemGroupDetail": {"ItemGroupLine": members}}
+    made = call("POST", "item", json=body).json()["Item"]["Id"]
+    ask("POST", "item", ET.tostring(root(ask("GET", f"item/{made}"))[0]))
+    read = call("GET", f"item/{made}").json()["Item"]
+    assert (read["SyncToken"], read["ItemGroupDetail"]["ItemGroupLine"]) == ("1", members)

@@ -163,3 +163,24 @@ def test_with_a_full_disk_the_run_stays_what_it_came_to_and_nothing_half_written
     found = verify(office.config, office.engine, COMPANY)
     assert (found.altered, len(found.notes)) == ("", 1)
     assert office.folder(earlier).verdict.exists()
+
+
+def test_a_run_killed_between_its_verdict_and_the_seal_stays_what_it_came_to(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.run()
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("reconcile.state.audit.append", killed)
+        with pytest.raises(KeyboardInterrupt):
+            office.run()
+    [run] = runs.unfinished(office.engine, COMPANY)
+    told = office.folder(run).verdict.read_bytes()
+    office.dies(run)
+    filed = rebuild(office.config, office.engine, run.id)
+    assert filed.outcome is Outcome.AGREED
+    assert office.folder(run).verdict.read_bytes() == told
+    assert verify(office.config, office.engine, COMPANY).exit_code == 0

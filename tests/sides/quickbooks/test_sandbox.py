@@ -574,9 +574,9 @@ def test_what_is_made_bears_our_mark_in_its_private_note_and_keeps_it_through_ch
     books: Books,
 ) -> None:
     start = datetime.now(UTC)
-    made = done(books.create(Entity.INVOICE, **invoice("75001")))
+    made = done(books.create(Entity.INVOICE, **invoice("78801")))
     mark = mark_of(f"test-{next(books.numbers) - 1:05}")
-    paid = done(books.create(Entity.PAYMENT, **payment(100, reference="75001")))
+    paid = done(books.create(Entity.PAYMENT, **payment(100, reference="78801")))
     assert str(made.id) in books.writer.marks(Entity.INVOICE, since=start)
     assert books.writer.marks(Entity.INVOICE, ids=[str(made.id)]) == {made.id: mark}
     assert set(books.writer.marks(Entity.PAYMENT, since=start)) >= {paid.id}
@@ -584,9 +584,9 @@ def test_what_is_made_bears_our_mark_in_its_private_note_and_keeps_it_through_ch
 
     note = f"called on Monday; {tag(mark)} agreed"
     held = books.by_hand(
-        "invoice", {"Id": made.id, "SyncToken": made.version, "sparse": True, "PrivateNote": note, "DocNumber": "75002"}
+        "invoice", {"Id": made.id, "SyncToken": made.version, "sparse": True, "PrivateNote": note, "DocNumber": "78802"}
     )
-    assert books.writer.find(Entity.INVOICE, invoice("75001")) == []
+    assert books.writer.find(Entity.INVOICE, invoice("78801")) == []
     assert books.writer.marks(Entity.INVOICE, ids=[str(made.id)]) == {made.id: mark}
     fresh = replace(made, version=held["SyncToken"])
     changed = done(books.write(Entity.INVOICE, Action.UPDATE, {"memo": "Thank you"}, fresh))

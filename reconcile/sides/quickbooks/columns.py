@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from reconcile.sides.quickbooks.mapping import (
     COLUMNS,
     CREDITING,
     LINE_KINDS,
-    NON_TAXABLE,
+    NON,
     PAYING,
     ROW_NAMES,
     SHIPPING_ITEM,
@@ -56,8 +56,12 @@ _LARGEST = 10**15
 
 _COMMA, _N = b",n"
 _SOLD, _TEXT, _SUBTOTAL, _OTHER = range(4)
-_KINDS = {"SalesItemLineDetail": _SOLD, "DescriptionOnly": _TEXT, "SubTotalLineDetail": _SUBTOTAL}
+_Meanings = dict[str | None, int]
+_KINDS: _Meanings = {"SalesItemLineDetail": _SOLD, "DescriptionOnly": _TEXT, "SubTotalLineDetail": _SUBTOTAL}
 _KINDS |= {raw: _KINDS[kind] for raw, kind in LINE_KINDS.items() if kind in _KINDS}
+_UNTAXED, _TAXED, _STRANGE = range(3)
+_CODES: _Meanings = {TAXABLE: _TAXED, None: _UNTAXED, NON: _UNTAXED}
+_LINKS: _Meanings = {PAYING: 0, CREDITING: 1}
 _NO_DETAIL = WrittenSalesItemDetail()
 _NO_TAX = WrittenTxnTaxDetail()
 _NO_META = MetaData()
@@ -98,32 +102,54 @@ class Amounts:
     fit: Flags
 
 
-def amounts(written: Sequence[Raw]) -> Amounts:
-    """Numbers as they are written in JSON, exactly.
+def amounts(*columns: Sequence[Raw]) -> list[Amounts]:
+    """Columns of numbers as they are written in JSON, exactly; all in one go, whose price hardly depends on how many.
 
     Raises:
         NotPlainError: one is no number or has more than seven decimals.
     """
-    if not written:
-        none = np.zeros(0, dtype=np.bool_)
-        return Amounts(np.zeros(0, dtype=np.int64), none, none)
+    written = list(chain(*columns))
+    found = _amounts(written) if written else _NO_AMOUNTS
+    ends = np.cumsum([len(column) for column in columns])
+    return [
+        Amounts(found.scaled[start:end], found.missing[start:end], found.fit[start:end])
+        for start, end in zip([0, *ends[:-1]], ends, strict=True)
+    ]
+
+
+def _amounts(written: Sequence[Raw]) -> Amounts:
     together = np.frombuffer(b",".join(written), dtype=np.uint8)
-    commas = np.flatnonzero(together == _COMMA)
+    is_comma = together == _COMMA
+    commas = np.flatnonzero(is_comma)
     if len(commas) != len(written) - 1:
         raise NotPlainError("something else stands where an amount belongs")
     starts = np.concatenate(([0], commas + 1))
     missing = together[starts] == _N  # of all that JSON knows only null begins so
     bounds = np.concatenate((starts, [len(together) + 1])) - np.arange(len(written) + 1)
+    present = pa.array(~missing).buffers()[1] if missing.any() else None
     text = pa.StringArray.from_buffers(
-        len(written), pa.py_buffer(bounds.astype(np.int32)), pa.py_buffer(together[together != _COMMA])
+        len(written), pa.py_buffer(bounds.astype(np.int32)), pa.py_buffer(together[~is_comma]), present
     )
     try:
-        exact = pc.if_else(missing, pa.scalar(None, pa.string()), text).cast(pa.decimal128(38, SCALE))
+        exact = text.cast(pa.decimal128(38, SCALE))
     except pa.ArrowInvalid as error:
         raise NotPlainError(str(error)) from error
     low, high = np.frombuffer(exact.buffers()[1], dtype=np.int64)[: 2 * len(written)].reshape(-1, 2).T
     fit = missing | ((high == low >> 63) & (low > -_LARGEST) & (low < _LARGEST))
     return Amounts(np.where(missing | ~fit, 0, low), missing, fit)
+
+
+_NO_AMOUNTS = Amounts(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_), np.zeros(0, dtype=np.bool_))
+
+
+def _which(texts: Sequence[str | None], among: _Meanings, other: int) -> npt.NDArray[np.int8]:
+    """What each text stands for; those that are not among them are the ``other``."""
+    known = list(among)
+    places = pc.index_in(pa.array(texts, pa.string()), pa.array(known, pa.string())).fill_null(len(known))
+    found: npt.NDArray[np.int8] = np.array([*among.values(), other], dtype=np.int8)[
+        places.to_numpy(zero_copy_only=False)
+    ]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +259,8 @@ class _Family:
 def _factors(currencies: Sequence[str]) -> Integers:
     """What ten-millionths are divided by to be minor units."""
     known = {currency: 10 ** (SCALE - decimals_of(currency)) for currency in set(currencies)}
+    if len(known) == 1:
+        return np.full(len(currencies), known[currencies[0]], dtype=np.int64)
     return np.array([known[currency] for currency in currencies], dtype=np.int64)
 
 
@@ -247,21 +275,23 @@ def invoices(records: Sequence[WrittenInvoice], lookups: Lookups) -> Columns:
     currencies = [id_of(record.currency_ref) or lookups.home_currency for record in records]
     taxes = [record.txn_tax_detail or _NO_TAX for record in records]
     factors = _factors(currencies)
-    minor = partial(_minor, factors=factors)
-    total = minor(amounts([record.total_amt for record in records]))
-    balance = minor(amounts([record.balance for record in records]))
-    tax = minor(amounts([one.total_tax for one in taxes]))
-    deposit = amounts([record.deposit for record in records])
-
-    kinds = np.array([_KINDS.get(line.detail_type or "", _OTHER) for line in lines], dtype=np.int8)
-    sold, is_row = kinds == _SOLD, kinds <= _TEXT
     details = [line.sales_item_line_detail or _NO_DETAIL for line in lines]
-    amount = _minor(amounts([line.amount for line in lines]), factors[family.parents])
-    quantity = amounts([detail.qty for detail in details])
-    price = amounts([detail.unit_price for detail in details])
-    codes = [id_of(detail.tax_code_ref) for detail in details]
-    taxable = np.array([code == TAXABLE for code in codes], dtype=np.bool_) & sold
-    strange = np.array([code not in NON_TAXABLE for code in codes], dtype=np.bool_) & sold & ~taxable
+    totals, balances, tax_totals, deposit, line_amounts, quantity, price = amounts(
+        [record.total_amt for record in records],
+        [record.balance for record in records],
+        [one.total_tax for one in taxes],
+        [record.deposit for record in records],
+        [line.amount for line in lines],
+        [detail.qty for detail in details],
+        [detail.unit_price for detail in details],
+    )
+    total, balance, tax = (_minor(found, factors) for found in (totals, balances, tax_totals))
+    amount = _minor(line_amounts, factors[family.parents])
+
+    kinds = _which([line.detail_type for line in lines], _KINDS, _OTHER)
+    sold, is_row = kinds == _SOLD, kinds <= _TEXT
+    codes = _which([id_of(detail.tax_code_ref) for detail in details], _CODES, _STRANGE)
+    taxable, strange = sold & (codes == _TAXED), sold & (codes == _STRANGE)
     unfit = ~(amount.fine & quantity.fit & price.fit)
     parts = family.sums(np.where(sold, amount.minor, 0))
     any_taxable = family.any(taxable)
@@ -300,7 +330,7 @@ def invoices(records: Sequence[WrittenInvoice], lookups: Lookups) -> Columns:
         "balance": _integers(balance.minor, balance.missing),
         "state": list(map(state_of, void, owed)),
         "currency": currencies,
-        "has_bundle": [False] * len(records),
+        "has_bundle": pa.array(np.zeros(len(records), dtype=np.bool_)),
     }
     places = np.flatnonzero(is_row)
     rows_sold = sold[places]
@@ -337,13 +367,16 @@ def payments(records: Sequence[WrittenPayment], lookups: Lookups) -> Columns:
     lines = [line for record in records for line in record.line]
     currencies = [id_of(record.currency_ref) or lookups.home_currency for record in records]
     factors = _factors(currencies)
-    total = _minor(amounts([record.total_amt for record in records]), factors)
-    unapplied = _minor(amounts([record.unapplied_amt for record in records]), factors)
-    amount = _minor(amounts([line.amount for line in lines]), factors[family.parents])
+    totals, not_applied, line_amounts = amounts(
+        [record.total_amt for record in records],
+        [record.unapplied_amt for record in records],
+        [line.amount for line in lines],
+    )
+    total, unapplied = _minor(totals, factors), _minor(not_applied, factors)
+    amount = _minor(line_amounts, factors[family.parents])
     links: list[LinkedTxn | None] = [line.linked_txn[0] if len(line.linked_txn) == 1 else None for line in lines]
-    kinds = [link.txn_type if link is not None else None for link in links]
-    pays = np.array([kind == PAYING for kind in kinds], dtype=np.bool_)
-    credits_it = np.array([kind == CREDITING for kind in kinds], dtype=np.bool_)
+    kinds = _which([link.txn_type if link is not None else None for link in links], _LINKS, len(_LINKS))
+    pays, credits_it = (kinds == _LINKS[kind] for kind in (PAYING, CREDITING))
     plain = ~family.any(~(pays | credits_it) | ~amount.fine) & ~total.missing & total.fine & unapplied.fine
     values = {
         "id": [record.id for record in records],

@@ -116,7 +116,7 @@ LINE_KINDS = {
 """Raw names that voided invoices were seen to carry (API file 4.7)."""
 
 SHIPPING_ITEM = "SHIPPING_ITEM_ID"
-TAXABLE, NON_TAXABLE = "TAX", frozenset({None, "NON"})
+TAXABLE, NON = "TAX", "NON"
 """Tax codes of lines; others are codes of rates, which ReliaBills has per invoice only."""
 
 PAYING, CREDITING = "Invoice", "CreditMemo"
@@ -347,7 +347,7 @@ def _collect(record: Invoice, currency: str) -> _Lines:
                 found.taxable += amount
             else:
                 found.nontaxable += amount
-                if code not in NON_TAXABLE:
+                if code not in {None, NON}:
                     found.strange.append(f"tax code {code!r} on line {len(rows) + 1}")
             item = id_of(detail.item_ref)
             rows.append(

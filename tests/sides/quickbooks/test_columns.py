@@ -285,7 +285,7 @@ def test_amounts_are_exact(numbers: list[Any]) -> None:
     items = [{"Id": "1", "Line": [{"Amount": Written(f"{number:f}")} for number in numbers]}]
     page: Any = census_decoder(SHAPES[Entity.INVOICE])(body_of(Entity.INVOICE, items))
 
-    found = amounts([line.amount for line in page.records[0].line])
+    (found,) = amounts([line.amount for line in page.records[0].line])
 
     assert found.scaled.tolist() == [int(number.scaleb(7)) for number in numbers]
     assert found.fit.all()

@@ -130,6 +130,9 @@ def left_words(steps: Sequence[StepResult], error: SideError, *, apply: bool, pr
 
 
 def _broken_words(step: StepResult, said: str) -> str:
+    name = f"Step {step.step.step} of 5, {step.step.plural}, broke off"
+    if step.status is StepStatus.STARTED:
+        return f"{name} while records were read again; what it had sent by then stands in the journal."
     unknown = (
         f", {step.unknown} without an answer (looked up before anything else is done to "
         f"{'it' if step.unknown == 1 else 'them'})"
@@ -137,7 +140,7 @@ def _broken_words(step: StepResult, said: str) -> str:
         else ""
     )
     rest = step.reason.replace(said, "", 1).strip()
-    words = f"Step {step.step.step} of 5, {step.step.plural}, broke off: {step.done} across{unknown}."
+    words = f"{name}: {step.done} across{unknown}."
     return f"{words} {rest}".strip()
 
 

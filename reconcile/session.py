@@ -58,6 +58,7 @@ from reconcile.model.runs import (
     DEFERRED,
     DISCONNECTED,
     EVERYTHING,
+    NOVELTIES,
     Mode,
     Outcome,
     Run,
@@ -73,6 +74,7 @@ from reconcile.reach import OVERLAP, overflowed, reach, read_whole
 from reconcile.rebuilding import file_the_dead
 from reconcile.sides.billing import BillingReader
 from reconcile.sides.pull import confirm_absences, merged, pull_census, pull_delta, pull_selected
+from reconcile.sides.quickbooks import QuickBooksReader, novelty_notes
 from reconcile.sides.side import Progress, Readable, Writable
 from reconcile.state import companies, cursors, lease, pending, permissions, runs, settings
 from reconcile.state.database import check_whole, open_state
@@ -172,6 +174,7 @@ class Session:
         self.gate = Gate(engine, run)
         self.reports: dict[Entity, StepReport] = {}
         self._waited: Counter[str] = Counter()
+        self._novelties: tuple[Finding, ...] | None = None
 
     # ---------------------------------------------------------------- open
 
@@ -427,7 +430,13 @@ class Session:
         snapshots = [snapshot for frames in self._frames.values() for snapshot in frames.values()]
         read = [finding for snapshot in snapshots for finding in snapshot.findings]
         compared = [finding for comparison in self._comparisons.values() for finding in comparison.findings]
-        self._findings = (*unresolved_findings(self.settled), *read, *validation.findings, *compared)
+        self._findings = (
+            *unresolved_findings(self.settled),
+            *read,
+            *self._new_in_quickbooks(),
+            *validation.findings,
+            *compared,
+        )
         self._save_frame("checks", validation.results)
         return self._findings
 
@@ -441,6 +450,17 @@ class Session:
             linked={entity: frozenset(frame["books_id"]) for entity, frame in pairs.items()},
             linked_billing={entity: frozenset(frame["billing_id"]) for entity, frame in pairs.items()},
         )
+
+    def _new_in_quickbooks(self) -> tuple[Finding, ...]:
+        """Notes on what QuickBooks said for the first time in this company; a later run does not say it again."""
+        books = self._readers[Side.BOOKS]
+        if self._novelties is None and isinstance(books, QuickBooksReader):
+            known = set(runs.last_count(self._engine, self.company.key, NOVELTIES) or ())
+            new = {name: where for name, where in books.novelties.found.items() if name not in known}
+            self._novelties = novelty_notes(new, self.company.currency)
+            if new:
+                runs.record_counts(self._engine, self.run.id, {NOVELTIES: sorted({*known, *new})})
+        return self._novelties or ()
 
     def make_plan(self) -> Plan:
         """Decide what a push will do; with a plan to enforce, exactly that or less.
@@ -542,7 +562,8 @@ class Session:
             return
         self._insist_on_earlier_steps(entity)
         runs.record_step(self._engine, self.run.id, StepResult(entity, StepStatus.STARTED))
-        with report.Progress(f"Step {entity.step} of 5: {entity.plural}") as progress:
+        bar = report.Progress(f"Step {entity.step} of 5: {entity.plural}")
+        with self._unless_interrupted(), bar as progress:
             done, found = push_in_rounds(self._the_pusher(), entity, self._findings, self._rounds(), progress)
         self.reports[entity] = done
         if found:

@@ -79,3 +79,11 @@ def test_what_is_across_and_what_is_not_is_said_once_and_without_what_had_nothin
         "Across: customers (3). Step 3 of 5, tax rates, broke off: 1 across, 1 without an answer (looked up before "
         "anything else is done to it). 4 records were not sent. Not started: invoices, payments."
     )
+
+
+def test_a_step_that_broke_off_while_it_read_again_claims_no_numbers() -> None:
+    said = left_words((StepResult(Entity.CUSTOMER, StepStatus.STARTED),), DeferredError("Busy."), apply=True)
+    assert said == (
+        "Step 1 of 5, customers, broke off while records were read again; what it had sent by then stands in the "
+        "journal. Not started: products, tax rates, invoices, payments."
+    )

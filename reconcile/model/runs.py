@@ -90,6 +90,9 @@ DISCONNECTED = "disconnected"
 EVERYTHING = "read_everything_because"
 """Key among a run's counts under which stands, in words, why a delta read everything; absent when it did not."""
 
+NOVELTIES = "new_in_quickbooks"
+"""Key among a run's counts under which stands all that was ever new in the company's QuickBooks, once it met more."""
+
 CENSUS_AT = "census_at"
 """Key among a run's counts under which stands when it read everything on both sides and came to its end (ISO 8601)."""
 

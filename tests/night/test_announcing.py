@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from reconcile.model.entities import Entity, Side
-from reconcile.model.runs import CENSUS_AT, EVERYTHING, Run
+from reconcile.model.runs import CENSUS_AT, EVERYTHING, NOVELTIES, Run
 from reconcile.model.snapshot import Scope
 from reconcile.report import verdict
-from reconcile.sides.quickbooks import reader
+from reconcile.sides.quickbooks import QuickBooksSession, reader
+from reconcile.sides.quickbooks.session import _ENCODER
+from reconcile.sides.quickbooks.transport import Reply
 from reconcile.state import settings
 from reconcile.state.database import open_state
 from tests.night.conftest import COMPANY, World
-from tests.night.desks import agreed
+from tests.night.desks import agreed, findings
 
 
 def rewind(world: World, statement: str, days: int) -> None:
@@ -74,3 +78,24 @@ def test_more_changes_than_quickbooks_tells_at_once_are_read_whole_and_said(
     books = world.sessions[-1].books
     assert (books[Entity.CUSTOMER].scope, books[Entity.PRODUCT].scope) == (Scope.CENSUS, Scope.DELTA)
     assert CENSUS_AT not in run.counts
+
+
+def test_what_is_new_in_quickbooks_is_noted_once_and_nothing_waits_for_it(world: World) -> None:
+    made = world.new_customer_in_books("Cool Cars")
+    page = {"QueryResponse": {"Customer": [{**made, "Mood": "<b>good"}]}, "time": made["MetaData"]["LastUpdatedTime"]}
+    usual = QuickBooksSession._send
+
+    def send(session: QuickBooksSession, method: str, url: str, params: Any, body: bytes, *more: Any) -> Reply:
+        reply = usual(session, method, url, params, body, *more)
+        return replace(reply, body=_ENCODER.encode(page)) if body.startswith(b"SELECT * FROM Customer") else reply
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(QuickBooksSession, "_send", send)
+        first = agreed(world)
+        notes = [one["sentence"] for one in findings(world) if one["check"] == "new_in_quickbooks"]
+        assert notes == [
+            "QuickBooks says something that is new here: Customer.Mood. It is left as it is, never written over."
+        ]
+        assert first.counts[NOVELTIES] == ["Customer.Mood"]
+        agreed(world)
+    assert not [one for one in findings(world) if one["check"] == "new_in_quickbooks"]

@@ -164,6 +164,23 @@ def _journal(world: World, run: Run) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
+def test_a_storm_that_begins_while_a_step_looks_again_defers_it_before_anything_is_sent(world: World) -> None:
+    customer_in_billing(world, "Cool Cars")
+    session = planned(world)
+    spoil(world, **STORM, method="GET")
+    spoil(world, **STORM, resource="query")
+    spoil(world, **STORM, resource="batch")
+    with pytest.raises(DeferredError) as caught:
+        session.push("customer")
+    filed(world, str(caught.value), "Step 1 of 5, customers, broke off")
+    assert names_in_books_now(world) == []
+
+
+def names_in_books_now(world: World) -> list[str]:
+    heal(world)
+    return names_in_books(world)
+
+
 def test_a_gateway_in_trouble_after_the_write_leaves_it_unknown_and_it_is_settled_before_the_next(world: World) -> None:
     for number in range(45):
         customer_in_billing(world, f"Customer {number:02}")
@@ -191,7 +208,7 @@ def test_money_that_only_reliabills_waits_for_still_gets_there_when_quickbooks_g
     session = planned(world)
     for entity in list(Entity)[:4]:
         session.push(entity)
-    spoil(world, **STORM)
+    spoil(world, **STORM, resource="batch")
     with pytest.raises(DeferredError, match=r"1 across\. 1 record was not sent"):
         session.push("payment")
     assert billing_rows(world, "select count(*) from payments where reference = 'theirs'") == [(1,)]

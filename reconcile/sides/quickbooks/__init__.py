@@ -17,6 +17,7 @@ module          what lives there
 ``ahead``       pages asked for before they are needed
 ``pages``       bytes -> records
 ``frames``      records -> frames
+``novelties``   what QuickBooks says for the first time
 ``preferences`` what the company has chosen that the sync depends on
 ``reader``      census, changes, single records
 ``writer``      create, update, void, deactivate; looking for lost records
@@ -68,6 +69,7 @@ Payments (``Payment``)
 """
 
 from reconcile.sides.quickbooks.limiter import HostLimiter, Limiter, Limits, Waiting, shared_limiter, unnoticed
+from reconcile.sides.quickbooks.novelties import novelty_notes
 from reconcile.sides.quickbooks.oauth import AuthorizationServer, Program
 from reconcile.sides.quickbooks.preferences import Preferences, SalesTax
 from reconcile.sides.quickbooks.reader import CDC_CAP, CDC_DAYS, CDC_ENTITIES, QuickBooksReader
@@ -103,6 +105,7 @@ __all__ = [
     "TokenStore",
     "Tokens",
     "Waiting",
+    "novelty_notes",
     "shared_limiter",
     "unnoticed",
 ]

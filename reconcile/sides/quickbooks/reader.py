@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 from reconcile.errors import IncompletePullError, RefusedError
@@ -14,10 +15,11 @@ from reconcile.sides.quickbooks.ahead import Ahead
 from reconcile.sides.quickbooks.faults import NOT_FOUND
 from reconcile.sides.quickbooks.frames import Harvest, collector_paused
 from reconcile.sides.quickbooks.mapping import Lookups
+from reconcile.sides.quickbooks.novelties import KNOWN, Novelties
 from reconcile.sides.quickbooks.pages import Page, WrittenPage, census_decoder, page_decoder, read_each
 from reconcile.sides.quickbooks.preferences import Preferences, preferences_of
 from reconcile.sides.quickbooks.records import SHAPES, PaymentMethod, TaxAgency, TaxRate, resource
-from reconcile.sides.quickbooks.session import Answer, QuickBooksSession, server_time
+from reconcile.sides.quickbooks.session import Answer, QuickBooksSession, Vigilant, server_time
 from reconcile.sides.side import CompanyIdentity, Progress, no_progress
 
 CDC_ENTITIES = (Entity.CUSTOMER, Entity.PRODUCT, Entity.INVOICE, Entity.PAYMENT)
@@ -69,6 +71,7 @@ class QuickBooksReader:
         self._page_size = page_size
         self._clock = clock
         self._settings: Mapping[str, Any] | None = None
+        self.novelties = Novelties()
 
     @property
     def side(self) -> Side:
@@ -219,6 +222,7 @@ class QuickBooksReader:
 
     def _capture(self, entity: Entity, objects: Sequence[Any], as_of: datetime) -> Snapshot:
         present, deleted = _split(objects)
+        self.novelties.look_at(resource(entity), present)
         page = read_each(SHAPES[entity], present)
         harvest = Harvest(entity, self._lookups(entity, page.records))
         harvest.add(page)
@@ -349,7 +353,9 @@ class QuickBooksReader:
         position, drifts, back = 1, 0, size // 2
 
         def fetch(start: int) -> Page[R] | WrittenPage[R]:
-            return self._read(query.select(name, *_all(name), start=start, most=size), census_decoder(shape))
+            decode = census_decoder(shape)
+            watched = Vigilant(partial(self._look_and_decode, name, decode)) if start == 1 and name in KNOWN else decode
+            return self._read(query.select(name, *_all(name), start=start, most=size), watched)
 
         with Ahead(fetch, self._session.at_once if expected > size else 0) as ahead:
             ahead.plan(range(1, expected + 1, size - 1))
@@ -372,6 +378,11 @@ class QuickBooksReader:
                 if len(ids) < size:
                     return
                 position += len(ids) - 1
+
+    def _look_and_decode(self, name: str, decode: Callable[[bytes], P], body: bytes) -> P:
+        page = decode(body)
+        self.novelties.look_at_page(name, body)
+        return page
 
     def _query(self, statement: str, shape: type[R]) -> Page[R]:
         return self._read(statement, page_decoder(shape))

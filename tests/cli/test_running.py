@@ -9,6 +9,7 @@ from pathlib import Path
 
 import requests
 
+from reconcile.demo.desk import BooksDesk
 from tests.cli.conftest import COMPANY, Company, Terminal, complains
 
 
@@ -131,3 +132,28 @@ def test_a_quickbooks_that_asks_for_patience_defers_the_run_and_every_command_sa
     assert company.terminal("show", filed["run"]).stdout.startswith("DEFERRED: BUSY\n")
     assert re.search(r"deferred +busy, tried again after 20", company.terminal("status", COMPANY).stdout)
     assert company.terminal("run", COMPANY).stdout.startswith("AGREED\n")
+
+
+def test_a_plan_is_made_looked_at_and_carried_out_by_command(company: Company) -> None:
+    desk, quickbooks = company.terminal, company.quickbooks
+    books = BooksDesk(quickbooks["base_url"], quickbooks["realm_id"], quickbooks["access_token"])
+    mail = {"Address": "payable@example.com"}
+    for name in ("Amy's \x1b[31mBirds", "Cool Cars"):
+        books.save("Customer", DisplayName=name, GivenName="Amy", FamilyName="Lauterbach", PrimaryEmailAddr=mail)
+    planned = desk("plan", COMPANY)
+    assert planned.returncode == 0, planned.stdout + planned.stderr
+    assert "- create customer Cool Cars in ReliaBills: New in QuickBooks" in planned.stdout
+    assert "\x1b" not in planned.stdout
+    last = company.last_run()
+    assert f"Plan {last['counts']['plan']}\n" in planned.stdout
+    assert planned.stdout.endswith(f"`reconcile apply {last['run']}`\n")
+
+    books.change("Customer", books.one("Customer", "DisplayName", "Cool Cars"), Notes="-", CompanyName="Cool Cars Inc.")
+    applied = desk("apply", last["run"])
+    assert applied.returncode == 1, applied.stdout + applied.stderr
+    assert applied.stdout.startswith("AGREED EXCEPT HELD\n1 write carried out.")
+    assert (
+        "- Create customer Cool Cars in ReliaBills was planned but is not done: it would be written" in applied.stdout
+    )
+    assert company.last_run()["kind"] == "apply"
+    complains(desk("apply", "nobody"), "There is no run 'nobody'")

@@ -13,6 +13,7 @@
     │   ├── RefusedError               it answered "no": credentials, permission, company
     │   │   └── DisconnectedError      the company must be connected again by a person
     │   └── IncompletePullError        what was read is not all there is; it must not become a snapshot
+    ├── StorageError                   what we remember could not be read or kept: nothing more is sent
     └── StepFailedError                a push step could not be completed; later steps must not start
 """
 
@@ -101,6 +102,10 @@ class DisconnectedError(RefusedError):
 
 class IncompletePullError(SideError):
     """What was read is not all there is; it must not become a snapshot."""
+
+
+class StorageError(ReconcileError):
+    """The state could not be read or kept (full disk, no permission, database away): nothing is sent without it."""
 
 
 class StepFailedError(ReconcileError):

@@ -12,7 +12,7 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from time import monotonic
@@ -42,6 +42,7 @@ from reconcile.errors import (
     ReconcileError,
     StepFailedError,
     StoppedBeforeWritingError,
+    StorageError,
 )
 from reconcile.evidence import AtWork, RunFolder, make_folder, write_json, write_text
 from reconcile.filing import file_run
@@ -78,6 +79,7 @@ from reconcile.sides.quickbooks import QuickBooksReader, novelty_notes
 from reconcile.sides.side import Progress, Readable, Writable
 from reconcile.state import companies, cursors, lease, pending, permissions, runs, settings
 from reconcile.state.database import check_whole, open_state
+from reconcile.state.heartbeat import Heartbeat
 from reconcile.state.journal import Journal
 from reconcile.state.links import Links
 from reconcile.state.restored import distrust
@@ -159,6 +161,7 @@ class Session:
         self._engine = engine
         self._links = Links(engine, company.key)
         self._lease: lease.Lease | None = None
+        self._heart: Heartbeat | None = None
         self._at_work: AtWork | None = None
         self._readers: Mapping[Side, Readable] = {}
         self._writers: Mapping[Side, Writable] | None = None
@@ -231,6 +234,9 @@ class Session:
             atexit.register(self.close)
             self._writers = connect_writers(self.config, self.company, self._engine, self._waiting)
             self._readers = self._writers
+            self._heart = Heartbeat(self._lease)
+            for writer in self._writers.values():
+                writer.before_writing(self._heart.insist)
         else:
             self._readers = connect_readers(self.config, self.company, self._engine, self._waiting)
         for side, reader in self._readers.items():
@@ -267,8 +273,13 @@ class Session:
     def close(self) -> None:
         """Let go of the company, so that the next run need not wait."""
         if self._lease is not None:
-            self._lease.release()
+            with suppress(StorageError):  # then it runs out by itself
+                self._lease.release()
             self._lease = None
+
+    def _beating(self) -> AbstractContextManager[None]:
+        """Hold on to the company while something takes long; a dry run holds nothing."""
+        return nullcontext() if self._heart is None else self._heart.beating()
 
     def _journal(self) -> Journal:
         return Journal(self._engine, self.company.key, self.run.id, self._lease)
@@ -337,7 +348,7 @@ class Session:
             SideError: a side could not be read completely; nothing incomplete is ever compared.
             GuardError: what was read has the shape of a disaster (an emptied or shrunken side).
         """
-        with self._unless_interrupted():
+        with self._unless_interrupted(), self._beating():
             return self._pull()
 
     def _pull(self) -> tuple[SideFrames, SideFrames]:
@@ -563,7 +574,7 @@ class Session:
         self._insist_on_earlier_steps(entity)
         runs.record_step(self._engine, self.run.id, StepResult(entity, StepStatus.STARTED))
         bar = report.Progress(f"Step {entity.step} of 5: {entity.plural}")
-        with self._unless_interrupted(), bar as progress:
+        with self._beating(), self._unless_interrupted(), bar as progress:
             done, found = push_in_rounds(self._the_pusher(), entity, self._findings, self._rounds(), progress)
         self.reports[entity] = done
         if found:

@@ -6,7 +6,7 @@ remembers request ids for ever (or, when told so, is as forgetful as another sid
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -56,6 +56,7 @@ class MemorySide:
     def __init__(self, side: Side, currency: str = "USD", memory: RequestMemory = REMEMBERS) -> None:
         self._side = side
         self.memory = memory
+        self._before_writing: Callable[[], None] | None = None
         self._marks: dict[Entity, dict[str, str]] = {entity: {} for entity in Entity}
         self._currency = currency
         self._records: dict[Entity, dict[str, _Record]] = {entity: {} for entity in Entity}
@@ -136,6 +137,10 @@ class MemorySide:
             if all(record.fields.get(key) == fields.get(key) for key in keys)
         ]
 
+    def before_writing(self, check: Callable[[], None]) -> None:
+        """Ask before each write."""
+        self._before_writing = check
+
     def recall(self, request_id: str) -> Outcome | None:
         """The first answer to this request."""
         return self._answers.get(request_id)
@@ -158,6 +163,8 @@ class MemorySide:
         del self._marks[entity][record_id]
 
     def _write(self, write: Write) -> Outcome:
+        if self._before_writing is not None:
+            self._before_writing()
         if write.request_id in self._answers:
             return self._answers[write.request_id]
         stored = self._records[write.entity].get(write.id) if write.id is not None else None

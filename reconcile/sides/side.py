@@ -178,6 +178,10 @@ class Writable(Readable, Protocol):
         """Whether a record of this kind that is made here carries our mark from its first version on."""
         ...
 
+    def before_writing(self, check: Callable[[], None]) -> None:
+        """Have this called right before each write reaches the side; what it raises keeps the write from leaving."""
+        ...
+
     def recall(self, request_id: str) -> Outcome | None:
         """The first answer to this request; ``None`` when it was never carried out and can no longer be by itself.
 

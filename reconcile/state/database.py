@@ -18,10 +18,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, literal_column, make_url, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DatabaseError
+from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from reconcile.errors import ConfigurationError
+from reconcile.errors import ConfigurationError, StorageError
 from reconcile.state.schema import Table
 
 MIGRATE_COMMAND = "reconcile migrate"
@@ -110,7 +110,7 @@ def migrate(url: str) -> str:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A transaction that only reads."""
-    with engine.connect() as connection, connection.begin():
+    with _in_words(engine), engine.connect() as connection, connection.begin():
         yield connection
 
 
@@ -121,7 +121,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
     On SQLite it takes the write lock at once (``BEGIN IMMEDIATE``): a transaction that reads first and writes later
     would fail, without waiting, when another writer came between.
     """
-    with engine.connect() as connection:
+    with _in_words(engine), engine.connect() as connection:
         connection = connection.execution_options(**{_WRITES: True})  # noqa: PLW2901  (the same connection, marked)
         with connection.begin():
             yield connection
@@ -230,12 +230,40 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @contextmanager
+def _in_words(engine: Engine) -> Iterator[None]:
+    """A database that fails under way, in words; what was not committed is rolled back.
+
+    The next transaction finds out by itself whether the database is back: connections are tried before they are used.
+    """
+    try:
+        yield
+    except (OperationalError, InterfaceError) as error:
+        said = " ".join(str(error.orig).split()).rstrip(".")
+        raise StorageError(
+            f"The state database {_shown(engine.url)} could not be used any more: {_STORAGE.get(said, 'it failed')}. "
+            "Nothing is sent without it; what was sent before is in the journal and is looked up when the next run "
+            "starts. Mend that, then synchronize again."
+        ) from error
+
+
+_STORAGE = {
+    "database or disk is full": "the disk is full",
+    "disk I/O error": "its disk cannot be read or written",
+    "attempt to write a readonly database": "it may be read only",
+    "unable to open database file": "its file cannot be opened",
+    "database is locked": "another program has kept it locked",
+}
+"""What SQLite says, in words. What a server says may quote its address, so it is not passed on."""
+
+
+@contextmanager
 def _explaining(url: URL) -> Iterator[None]:
     """Turn a database that cannot be used into one sentence; the cause is cut off, it may quote the address."""
     try:
         yield
-    except DatabaseError as error:
-        cause = " ".join(str(error.orig).split()).rstrip(".")
+    except (DatabaseError, StorageError) as error:
+        failed = error.__cause__ if isinstance(error, StorageError) else error
+        cause = " ".join(str(getattr(failed, "orig", failed)).split()).rstrip(".")
         for secret in filter(None, (url.password, url.query.get("password"))):
             cause = cause.replace(str(secret), "***")
         raise ConfigurationError(

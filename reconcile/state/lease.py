@@ -90,8 +90,9 @@ def acquire(engine: Engine, company: str, holder: str, run_id: str, ttl: timedel
         now = clock(connection)
         if current.holder and current.expires_at > now:
             raise LeaseError(
-                f"{company!r} is busy: {_story(current)}. Wait until it has ended; if its process is dead, the company "
-                f"is free again at {current.expires_at:%Y-%m-%d %H:%M:%S} UTC."
+                f"{company!r} is busy: {_story(current)}. Look at it with `reconcile show {current.run_id}`, or wait "
+                "until it has ended; if its process is dead, the company is free again "
+                f"at {current.expires_at:%Y-%m-%d %H:%M:%S} UTC."
             )
         fence = current.fence + 1
         connection.execute(

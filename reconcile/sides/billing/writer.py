@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -51,6 +51,7 @@ class BillingWriter(BillingReader):
     def __init__(self, url: str, company: str, currency: str = "USD") -> None:
         super().__init__(url, company, currency)
         self._write_engine = open_engine(self._url, read_only=False)
+        self._before_writing: Callable[[], None] | None = None
 
     def close(self) -> None:
         """Give all connections back."""
@@ -85,6 +86,10 @@ class BillingWriter(BillingReader):
         with transaction(self._engine, self._url) as connection:
             return [str(key) for key in connection.scalars(select(table.c.id).where(*conditions).order_by(table.c.id))]
 
+    def before_writing(self, check: Callable[[], None]) -> None:
+        """Ask at the start of each transaction that writes, once it has its lock."""
+        self._before_writing = check
+
     @property
     def memory(self) -> RequestMemory:
         """Every request is remembered in the transaction that carries it out, for ever."""
@@ -116,6 +121,8 @@ class BillingWriter(BillingReader):
         try:
             with self._write_engine.begin() as connection:
                 _alone_with(connection, write.request_id)
+                if self._before_writing is not None:
+                    self._before_writing()
                 outcome = _repeated(connection, write) or _carry_out(connection, write)
                 committing = True
         except RefusalError as refusal:

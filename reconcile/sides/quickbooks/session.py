@@ -173,6 +173,10 @@ class FaultedError(RefusedError):
         self.code = faults[0].code if faults else ""
 
 
+def _nothing() -> None:
+    """Nobody has anything against a write."""
+
+
 def _traced(trace: str) -> str:
     return f" (Intuit's trace of this: {trace})" if trace else ""
 
@@ -257,6 +261,7 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
         self.api_url_v3 = connection.api_url
         self.sandbox_api_url_v3 = connection.api_url
         self.calls = 0
+        self.before_writing: Callable[[], None] = _nothing
         self._tokens = tokens
         self._limiter = limiter or shared_limiter(connection.base_url, connection.realm_id)
         self._bounds = bounds
@@ -356,7 +361,7 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
         data = body if isinstance(body, bytes) else body.encode() if isinstance(body, str) else b""
         if body is not None and not isinstance(body, str | bytes):
             data = _ENCODER.encode(body)
-        send = partial(self._send, method, url, query, data, content_type)
+        send = partial(self._send, method, url, query, data, content_type, writes=not reading)
         try:
             while True:
                 answer = self._attempt(send, effort, decode)
@@ -513,9 +518,19 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
         self._sleep(seconds)
 
     def _send(
-        self, method: str, url: str, params: Mapping[str, str], body: bytes, content_type: str, token: str
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, str],
+        body: bytes,
+        content_type: str,
+        token: str,
+        *,
+        writes: bool,
     ) -> Reply:
         self._limiter.take(batch=url.endswith("/batch"), on_wait=self._on_wait)
+        if writes:
+            self.before_writing()
         with self._counting:
             self.calls += 1
         headers = {"Accept": "application/json"}

@@ -142,6 +142,10 @@ class QuickBooksWriter(QuickBooksReader):
         found = [record.id for record in page.records if carried(record) and _same(entity, record, fields, lookups)]
         return found + [broken.id for broken in page.broken]
 
+    def before_writing(self, check: Callable[[], None]) -> None:
+        """Ask before each request that writes leaves, after all waiting for its turn."""
+        self._session.before_writing = check
+
     @property
     def memory(self) -> RequestMemory:
         """What QuickBooks remembers of requests."""

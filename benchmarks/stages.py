@@ -28,6 +28,7 @@ import pandas as pd
 from quickbooks.objects.invoice import Invoice
 
 from checks import validate
+from reconcile.compare.circumstances import Circumstances
 from reconcile.compare.diff import compare_all
 from reconcile.compare.guards import guards
 from reconcile.compare.planning import make_plan
@@ -307,7 +308,8 @@ def checked(books: Any, billing: Any, comparisons: Any, watch: Watch) -> Any:
 def planned(books: Any, billing: Any, agreements: Any, comparisons: Any, findings: Any, watch: Watch) -> None:
     """The plan."""
     with watch.part("plan"):
-        made = make_plan(COMPANY, comparisons, books, billing, agreements, findings, today=generate.TODAY).plan
+        given = Circumstances(today=generate.TODAY)
+        made = make_plan(COMPANY, comparisons, books, billing, agreements, findings, circumstances=given).plan
     watch.figures |= {"operations": len(made.operations), "writes": sum(1 for _ in made.writes())}
 
 

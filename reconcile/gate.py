@@ -26,7 +26,7 @@ class Gate:
     def __init__(self, engine: Engine, run: Run) -> None:
         self._engine = engine
         self._run = run
-        self.passed: list[tuple[Guard, Permission]] = []
+        self.passed: dict[Guard, Permission] = {}
 
     def stop_at(self, found: Sequence[Guard]) -> None:
         """Let the run go on only when each of these guards is let pass by a person.
@@ -49,7 +49,7 @@ class Gate:
             if permission is None:
                 standing.append(guard)
             else:
-                self.passed.append((guard, permission))
+                self.passed[guard] = permission
         return standing
 
     def spend(self) -> None:
@@ -58,16 +58,17 @@ class Gate:
         Raises:
             GuardError: a permission was used or withdrawn meanwhile.
         """
-        for permission in {permission.id: permission for _, permission in self.passed}.values():
+        for permission in {permission.id: permission for permission in self.passed.values()}.values():
             permissions.use(self._engine, permission, self._run.id)
         if self.passed:
-            runs.record_counts(self._engine, self._run.id, {PERMISSIONS: [told(*one) for one in self.passed]})
+            runs.record_counts(self._engine, self._run.id, {PERMISSIONS: [told(*one) for one in self.passed.items()]})
 
     @property
     def sentences(self) -> list[str]:
         """What was let pass, by whom and why, for the notebook. Hostile text."""
         return [
-            f"{guard.sentence} {permission.who} lets it pass: {permission.because}" for guard, permission in self.passed
+            f"{guard.sentence} {permission.who} lets it pass: {permission.because}"
+            for guard, permission in self.passed.items()
         ]
 
 

@@ -23,8 +23,9 @@ from sqlalchemy import Engine
 
 from checks import Validation, validate
 from reconcile import report, restored
+from reconcile.compare.circumstances import Cap, Circumstances, Mailed
 from reconcile.compare.diff import compare_all
-from reconcile.compare.guards import ENDINGS, PRICE_CHANGES, guards, many_deeds, many_effects, stale_plan
+from reconcile.compare.guards import ENDINGS, PRICE_CHANGES, guards, many_deeds, stale_plan
 from reconcile.compare.habits import PRICES, RUNS_LOOKED_AT, deeds
 from reconcile.compare.midnight import midnight_risk
 from reconcile.compare.planning import Planned, make_plan
@@ -48,11 +49,12 @@ from reconcile.evidence import AtWork, RunFolder, make_folder, write_json, write
 from reconcile.filing import file_run
 from reconcile.gate import Gate
 from reconcile.interruption import deferral, deferred_words, disconnected_words, left_words
-from reconcile.model.changes import Agreement, Comparison
+from reconcile.model.changes import Agreement, Comparison, Decision
 from reconcile.model.entities import Entity, Side, label_column
 from reconcile.model.findings import Finding, Severity, findings_frame
-from reconcile.model.money import show
-from reconcile.model.plan import Operation, Plan
+from reconcile.model.guards import Guard
+from reconcile.model.money import show, to_minor
+from reconcile.model.plan import EffectKind, Operation, Plan
 from reconcile.model.runs import (
     CENSUS_AT,
     CENTRAL,
@@ -174,6 +176,7 @@ class Session:
         self._enforced: Plan | None = None
         self._pusher: Pusher | None = None
         self._read_at = 0.0
+        self.left_out: tuple[Finding, ...] = ()
         self.gate = Gate(engine, run)
         self.reports: dict[Entity, StepReport] = {}
         self._waited: Counter[str] = Counter()
@@ -254,7 +257,7 @@ class Session:
                 report.note(guard.message(self.company.key, self.run.id))
             return
         self.gate.stop_at(guards_found)
-        for guard, permission in self.gate.passed:
+        for guard, permission in self.gate.passed.items():
             if guard.name == restored.WENT_BACK:
                 permissions.use(self._engine, permission, self.run.id)
                 fields = {entity: [of.name for of in written_fields(entity)] for entity in Entity}
@@ -363,7 +366,7 @@ class Session:
         self._agreements = {entity: self._links.agreement(entity) for entity in Entity}
         self._frames = _side_frames(pulled)
         shrunk = self.settings.shrunk_by_percent
-        self.gate.stop_at(guards(self.books, self.billing, self._agreements, shrunk_by_percent=shrunk))
+        self._stop_at(guards(self.books, self.billing, self._agreements, shrunk_by_percent=shrunk))
         self._frames = _side_frames(confirm_absences(self._readers, pulled, self._linked()))
         self._save_frames()
         counts = {side: {e: len(s) for e, s in frames.items()} for side, frames in self._frames.items()}
@@ -477,12 +480,14 @@ class Session:
         """Decide what a push will do; with a plan to enforce, exactly that or less.
 
         Raises:
-            GuardError: it would end more records, or cause more mails or charges, than the company's settings allow,
-                and nobody lets that pass.
+            GuardError: it would end more records or change more prices than is usual for the company, and nobody lets
+                that pass.
         """
         if self._findings is None:
             raise StoppedBeforeWritingError("Nothing has been checked yet: run the cell with run.validate() first.")
         planning = self._planned(self._comparisons, self.books, self.billing, self._agreements, self._findings)
+        self.left_out = planning.left_out
+        self.gate.passed |= dict(planning.passed)
         self._findings = (*self._findings, *planning.findings)
         plan = self._plan = planning.plan
         write_text(self.folder.plan, plan.to_json())
@@ -493,10 +498,8 @@ class Session:
         self._save_findings()
         if self.run.apply:
             chosen = self.settings
-            caused = many_effects(plan, chosen.most_mails, chosen.most_charges)
             usual = runs.deeds(self._engine, self.company.key, RUNS_LOOKED_AT)
-            many = many_deeds(plan, usual, chosen.most_endings, chosen.most_price_changes)
-            self.gate.stop_at([*many, *caused])
+            self._stop_at(many_deeds(plan, usual, chosen.most_endings, chosen.most_price_changes))
             self.gate.spend()
             self._remember_deeds(plan)
         for sentence in self.gate.sentences:
@@ -518,16 +521,38 @@ class Session:
             billing,
             agreements,
             findings,
-            send_automatically=self._billing_sends_invoices(),
-            today=self.today,
+            self._circumstances(comparisons[Entity.PAYMENT], books[Entity.PAYMENT]),
             enforced=self._enforced,
         )
 
     def _remember_deeds(self, plan: Plan) -> None:
         """What this run ends and reprices is usual from now on, but for what a person had to let pass."""
-        unusual = {guard.record or PRICES for guard, _ in self.gate.passed if guard.name in (ENDINGS, PRICE_CHANGES)}
+        unusual = {guard.record or PRICES for guard in self.gate.passed if guard.name in (ENDINGS, PRICE_CHANGES)}
         usual = {kind: number for kind, number in deeds(plan).items() if kind not in unusual}
         runs.record_counts(self._engine, self.run.id, {runs.DEEDS: usual})
+
+    def _circumstances(self, payments: Comparison, in_books: Snapshot) -> Circumstances:
+        """What a plan depends on beyond the records; asks for deposits only where a payment goes to books."""
+        chosen, currency = self.settings, self.company.currency
+        books = self._readers[Side.BOOKS]
+        closed, filed, deposited = "", {}, frozenset[str]()
+        if isinstance(books, QuickBooksReader):
+            closed, filed = books.preferences().closed_until, dict(books.filed_until())
+            earliest = _earliest_payment_to_books(payments, in_books)
+            deposited = books.deposited(earliest) if earliest else deposited
+        return Circumstances(
+            today=self.today,
+            send_automatically=self._billing_sends_invoices(),
+            mailed=Mailed(*self._journal().mailed()),
+            closed_until=closed,
+            filed_until=filed,
+            deposited=deposited,
+            caps={
+                EffectKind.MAIL: Cap(chosen.most_mails, to_minor(chosen.most_mailed, currency)),
+                EffectKind.CHARGE: Cap(chosen.most_charges, to_minor(chosen.most_charged, currency)),
+            },
+            permissions=permissions.open_to(self._engine, self.company.key, self.run.id),
+        )
 
     def _save_findings(self) -> None:
         findings = self._findings or ()
@@ -600,7 +625,7 @@ class Session:
         if self._pusher is None:
             if self._plan is None or self._writers is None:
                 raise StoppedBeforeWritingError("There is no plan to carry out.")
-            self.gate.stop_at(stale_plan(monotonic() - self._read_at))
+            self._stop_at(stale_plan(monotonic() - self._read_at))
             versions = {
                 (side, entity): dict(zip(snapshot.frame["id"], snapshot.frame["version"], strict=True))
                 for side, frames in self._frames.items()
@@ -658,6 +683,14 @@ class Session:
         report.display(report.midnight_risk(risk))
         return _risk_sentence(risk)
 
+    def _stop_at(self, found: Sequence[Guard]) -> None:
+        """Stop at these guards, and say what midnight would charge twice because nothing is carried across."""
+        try:
+            self.gate.stop_at(found)
+        except GuardError as error:
+            at_risk = self._say_midnight_risk(()).strip() if self._frames else ""
+            raise GuardError(f"{at_risk} {error}".strip()) from None
+
     def midnight_risk(self) -> pd.DataFrame:
         """Invoices that ReliaBills would charge at midnight although QuickBooks has them paid; minor units."""
         return midnight_risk(self.books, self.billing, self._pairs())
@@ -667,8 +700,10 @@ class Session:
         pairs = {}
         for entity in Entity:
             linked = self._links.pairs(entity)
-            matched = self._comparisons[entity].pairs[["books_id", "billing_id"]]
-            both = pd.concat([linked, matched], ignore_index=True).drop_duplicates()
+            known = [linked]
+            if self._comparisons:
+                known.append(self._comparisons[entity].pairs[["books_id", "billing_id"]])
+            both = pd.concat(known, ignore_index=True).drop_duplicates()
             pairs[entity] = both.drop_duplicates("books_id").drop_duplicates("billing_id").reset_index(drop=True)
         return pairs
 
@@ -729,6 +764,8 @@ class Session:
             },
         )
         if self._writers is not None:
+            if not self.midnight_risk().empty:
+                self._say_midnight_risk(())
             self._remember_waiting()
             self._move_cursors()
         self.close()
@@ -773,8 +810,15 @@ class Session:
             for side in Side:
                 ids = self._frames[side][entity].frame["id"]
                 unreadable = self._frames[side][entity].unreadable
-                waiting[side, entity] = frozenset(ids[~ids.isin(settled[f"{side}_id"])]) | unreadable
+                left = self._left_waiting(side, entity)
+                waiting[side, entity] = frozenset(ids[~ids.isin(settled[f"{side}_id"])]) | unreadable | left
         pending.replace(self._engine, self.company.key, waiting)
+
+    def _left_waiting(self, side: Side, entity: Entity) -> frozenset[str]:
+        """Records of which something is held or left out, by their id on this side; their links may look settled."""
+        concerned = [*(self._findings or ()), *self.left_out]
+        ids = {one.record_id for one in concerned if one.entity is entity and one.side in (side, None)}
+        return frozenset(ids & {*self._frames[side][entity].frame["id"]})
 
 
 def speak_plainly() -> None:
@@ -816,6 +860,14 @@ def attempts_frame(attempts: Sequence[Attempt]) -> pd.DataFrame:
         for attempt in attempts
     ]
     return pd.DataFrame(rows, columns=columns).astype({"amount": "Int64"})
+
+
+def _earliest_payment_to_books(payments: Comparison, in_books: Snapshot) -> str:
+    """The date of the oldest payment that is about to be changed in QuickBooks; empty when none is."""
+    differences, frame = payments.differences, in_books.frame
+    going = differences.loc[differences["decision"] == Decision.TO_BOOKS, "key"]
+    dates = frame.loc[(f"{Side.BOOKS}:" + frame["id"]).isin(going), "payment_date"].dropna()
+    return str(dates.min()) if len(dates) else ""
 
 
 def _side_frames(pulled: Mapping[Side, Mapping[Entity, Snapshot]]) -> dict[Side, SideFrames]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
@@ -11,14 +10,13 @@ from reconcile.compare.habits import PRICES, deeds, limit
 from reconcile.model.changes import Agreement
 from reconcile.model.entities import Entity
 from reconcile.model.guards import Guard
-from reconcile.model.plan import EffectKind, Plan
+from reconcile.model.plan import Plan
 from reconcile.model.snapshot import Scope, Snapshot, Snapshots
 
 EMPTIED = "emptied-side"
 SHRUNK = "shrunken-side"
 ENDINGS = "many-endings"
 PRICE_CHANGES = "many-price-changes"
-EFFECTS = "many-outside-effects"
 STALE = "stale-plan"
 STALE_AFTER = timedelta(hours=3)
 """Longer than the pull of a large company takes, shorter than a working day between its plan and its push."""
@@ -127,21 +125,4 @@ def stale_plan(seconds: float) -> list[Guard]:
             "since. Nothing was written.",
             "Read both sides again: run the cells from `run.pull()` on, or start a new run.",
         )
-    ]
-
-
-def many_effects(plan: Plan, most_mails: int, most_charges: int) -> list[Guard]:
-    """A plan that would cause more mails or charges than one run may."""
-    caused = Counter(effect.kind for operation in plan.operations for effect in operation.effects)
-    caps = {EffectKind.MAIL: most_mails, EffectKind.CHARGE: most_charges}
-    return [
-        Guard(
-            EFFECTS,
-            f"The plan would cause {caused[kind]:,} {kind}s; at most {most:,} are allowed per run.",
-            "Look at them in the plan.",
-            record=kind.value,
-            measure=caused[kind],
-        )
-        for kind, most in caps.items()
-        if caused[kind] > most
     ]

@@ -81,7 +81,7 @@ def _room(
     before = dict(zip(keys[chosen], frame.loc[chosen, "total"].fillna(0).astype(int), strict=True))
     for operation in invoices:
         if operation.action is Action.CREATE:
-            room[operation.key] = _comes_to(operation, side, totals, sides, references)
+            room[operation.key] = comes_to(operation, side, totals, sides, references)
         elif operation.action is Action.UPDATE and MONEY_FIELDS[Entity.INVOICE] & operation.payload.keys():
             room[operation.key] = room.get(operation.key, 0) + totals[operation.key] - before.get(operation.key, 0)
     for key, amount in _released(side, payments, sides, references):
@@ -96,7 +96,7 @@ def _totals(side: Side, wanted: set[str], sides: Mapping[Side, Snapshots], refer
     return dict(zip(keys[chosen], frame.loc[chosen, "total"].fillna(0).astype(int), strict=True))
 
 
-def _comes_to(
+def comes_to(
     operation: Operation,
     side: Side,
     totals: Mapping[str, int],

@@ -11,30 +11,30 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
 from typing import Any, cast
 
 import pandas as pd
 
 from reconcile.compare.canonical import References, among, canonical, is_live, references_of
 from reconcile.compare.cells import KEPT_WHEN_VOID
-from reconcile.compare.effects import with_effects
+from reconcile.compare.circumstances import Circumstances
+from reconcile.compare.effects import MAIL_WITHIN, with_capped_effects
 from reconcile.compare.endings import with_waiting_endings
 from reconcile.compare.enforcing import Enforced, enforce
+from reconcile.compare.leaving import PassedGuards
 from reconcile.compare.overpaying import with_held_overpayments
 from reconcile.compare.policy import MONEY_FIELDS, result_fields, written_fields
+from reconcile.compare.protected import with_protection
 from reconcile.compare.rules import DEPENDS, DISPUTES, NOT_CARRIED, TO
 from reconcile.compare.simulation import agreements_after, simulate
 from reconcile.model.changes import Agreement, Comparison, Decision, Verdict
 from reconcile.model.entities import FIELDS, ROW_FIELDS, Entity, Side, side_and_id
 from reconcile.model.findings import Finding, Severity
+from reconcile.model.guards import Guard, Permission
 from reconcile.model.plan import Action, Operation, Plan
 from reconcile.model.snapshot import Snapshots
 
 __all__ = ["MAIL_WITHIN", "Planned", "agreements_after", "make_plan", "simulate"]
-
-MAIL_WITHIN = timedelta(days=7)
-"""An invoice dated longer ago than this is not mailed when it first comes from QuickBooks."""
 
 _PLACES = {
     Action.FORGET: 0,
@@ -63,26 +63,30 @@ class Planned:
 
     Attributes:
         plan: all operations, in push order.
-        findings: notes on records that wait for another one or are not carried at all; holds on payments that would pay
-            more than is open, and on what a saved plan does not allow.
+        findings: notes on records that wait for another one or are not carried at all, holds on what a saved plan does
+            not allow, and :attr:`left_out`.
         enforced: what is left of the saved plan that was to be enforced; ``None`` without one.
+        left_out: what was decided and yet is not written now: protected documents, payments that would pay more than is
+            open, outside effects over their cap, and what waits for one of these.
+        passed: guards that people let pass, each with the permission.
     """
 
     plan: Plan
     findings: tuple[Finding, ...]
     enforced: Enforced | None = None
+    left_out: tuple[Finding, ...] = ()
+    passed: tuple[tuple[Guard, Permission], ...] = ()
 
 
-def make_plan(  # noqa: PLR0913  one argument for each thing that decides
+def make_plan(
     company: str,
     comparisons: Mapping[Entity, Comparison],
     books: Snapshots,
     billing: Snapshots,
     agreements: Mapping[Entity, Agreement],
     findings: Iterable[Finding],
+    circumstances: Circumstances | None = None,
     *,
-    send_automatically: bool = False,
-    today: date | None = None,
     enforced: Plan | None = None,
 ) -> Planned:
     """All that a push will do, and nothing else.
@@ -94,37 +98,38 @@ def make_plan(  # noqa: PLR0913  one argument for each thing that decides
         billing: what was read from ReliaBills.
         agreements: what both were last seen to hold.
         findings: of the checks, the sides and the comparison; what is held or stopped waits with all that refers to it.
-        send_automatically: the company's setting: invoices that come from QuickBooks are mailed.
-        today: the company's date: invoices older than :data:`MAIL_WITHIN` are never mailed. Without it none is too old.
+        circumstances: what it depends on beyond the records; invoices older than :data:`MAIL_WITHIN` are never mailed.
         enforced: a saved plan: exactly that is planned, or less (:mod:`reconcile.compare.enforcing`).
 
     Returns:
         The plan and what it leaves out.
     """
-    mail_since = today - MAIL_WITHIN if today else None
+    given = circumstances or Circumstances()
     findings = [*findings]
     planner = _Planner(comparisons, {Side.BOOKS: books, Side.BILLING: billing}, agreements, findings)
     operations = [operation for entity in Entity for operation in planner.step(entity)]
+    left_out: list[Finding] = []
+    passed: PassedGuards = []
 
     def complete(some: Sequence[Operation]) -> tuple[list[Operation], list[Finding]]:
         some = [replace(operation, effects=()) if operation.effects else operation for operation in some]
         kept, waiting = with_waiting_endings(some, planner.sides)
+        kept, protected, opened = with_protection(company, kept, planner.sides, planner.references, given)
         kept, overpaying = with_held_overpayments(kept, planner.sides, planner.references)
-        kept = with_effects(
-            kept, books, billing, planner.references, mail_since=mail_since, send_automatically=send_automatically
-        )
-        return kept, [*waiting, *overpaying]
+        kept, over_cap, let_over = with_capped_effects(company, kept, planner.sides, planner.references, given)
+        left_out[:], passed[:] = [*protected, *overpaying, *over_cap], [*opened, *let_over]
+        return kept, [*waiting, *left_out]
 
-    operations, left_out = complete(operations)
-    told = (*planner.notes, *left_out)
+    operations, told = complete(operations)
+    told = [*planner.notes, *told]
     left: Enforced | None = None
     if enforced is not None:
         pairs = {entity: comparisons[entity].pairs for entity in Entity}
         left = enforce(enforced, operations, complete, planner.sides, pairs, (*findings, *told))
-        operations, told = list(left.operations), (*told, *left.findings())
+        operations, told = list(left.operations), [*told, *left.findings()]
     made_from = {f"{side}/{entity}": planner.sides[side][entity].digest for side in Side for entity in Entity}
     made_from |= {f"base/{entity}": agreements[entity].digest for entity in Entity}
-    return Planned(Plan(company, made_from, tuple(operations)), told, left)
+    return Planned(Plan(company, made_from, tuple(operations)), tuple(told), left, tuple(left_out), tuple(passed))
 
 
 @dataclass(frozen=True, slots=True)

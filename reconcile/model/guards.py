@@ -37,6 +37,23 @@ GUARDS: dict[str, GuardKind] = {
     "many-price-changes": GuardKind("a plan changes more prices than this company's history makes likely"),
     "many-outside-effects": GuardKind("a plan causes more mails or charges than one run may"),
     "state-went-back": GuardKind("the state database is older than the evidence of its runs"),
+    "protected:paid-invoice": GuardKind("an edit of an invoice that is fully paid", per_record=True),
+    "protected:filed-tax": GuardKind("an edit of an invoice whose sales tax was filed", per_record=True),
+    "protected:closed-books": GuardKind(
+        "a document of a closed period",
+        permit=False,
+        instead="QuickBooks refuses it whoever asks: open the period there until the next run.",
+    ),
+    "protected:deposited-payment": GuardKind(
+        "a payment that was deposited",
+        permit=False,
+        instead="QuickBooks refuses it whoever asks: take the payment off its deposit there.",
+    ),
+    "protected:processed-payment": GuardKind(
+        "a payment that ReliaBills has taken from a card or account",
+        permit=False,
+        instead="Refund it in ReliaBills.",
+    ),
     "stale-plan": GuardKind(
         "a plan whose sides were read too long ago",
         permit=False,
@@ -134,5 +151,5 @@ def covering(permissions: Iterable[Permission], guard: Guard) -> Permission | No
 
 
 def record_name(entity: Entity, key: str) -> str:
-    """How a permission names one record: ``invoice/books:12``."""
-    return f"{entity}/{key}"
+    """How a person names one record in a command: ``invoice:books:12``."""
+    return f"{entity}:{key}"

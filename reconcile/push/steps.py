@@ -16,7 +16,7 @@ from reconcile.errors import SideError, StepFailedError
 from reconcile.model.entities import Entity, Side, field
 from reconcile.model.findings import Finding, Severity
 from reconcile.model.journal import AgreementUpdate, Answer, Entry, EntryStatus
-from reconcile.model.plan import Action, Operation, Plan
+from reconcile.model.plan import Action, EffectKind, Operation, Plan
 from reconcile.model.runs import StepResult, StepStatus
 from reconcile.push.agreement import agreement_after
 from reconcile.push.references import References, UnknownReferenceError, referred
@@ -175,6 +175,7 @@ class Pusher:
                 version=operation.expected_version,
                 fields=fields,
                 context=context,
+                mail=any(effect.kind is EffectKind.MAIL for effect in operation.effects),
             )
             for (operation, fields), context, entry in zip(resolved, contexts, entries, strict=True)
         ]

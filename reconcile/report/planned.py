@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reconcile.model.entities import FIELDS, Entity, Field, Kind, Side
+from reconcile.model.findings import Finding, Severity
 from reconcile.model.plan import Action, EffectKind, Operation, OutsideEffect, Plan
 from reconcile.model.rows import rows_from_text
 from reconcile.report.html import (
@@ -33,6 +34,7 @@ _FIELDS_SHOWN = 8
 _ROWS_SHOWN = 6
 _OF_NO_INTEREST_WHEN_EMPTY = {"void", "credit"}
 _EFFECTS_SHOWN = 20
+_LEFT_OUT_SHOWN = 20
 _WORDS = {
     Action.CREATE: "create in {side}",
     Action.UPDATE: "update in {side}",
@@ -45,20 +47,29 @@ _WORDS = {
 }
 
 
-def plan(plan: Plan, *, labels: Labels | None = None, limit: int = LIMIT, whole: str = "plan.json") -> Shown:
-    """All that a push will do: counts per step and side, outside effects, then the writes one by one.
+def plan(
+    plan: Plan,
+    *,
+    labels: Labels | None = None,
+    left_out: Sequence[Finding] = (),
+    limit: int = LIMIT,
+    whole: str = "plan.json",
+) -> Shown:
+    """All that a push will do: counts per step and side, outside effects, what is left as it is, then the writes.
 
     Args:
         plan: the plan.
         labels: what people know records by, per entity and key, for references in the payloads.
+        left_out: findings about what was decided and yet is not written (:attr:`Planned.left_out`); hostile text.
         limit: writes shown.
         whole: where all of them can be found.
     """
     writes = list(plan.writes())
     if not plan.operations:
-        return page("The plan", sentence("Nothing to do: nothing will be written to either side."))
+        nothing = sentence("Nothing to do: nothing will be written to either side.")
+        return page("The plan", nothing, _left_out(left_out))
     known = _labels(plan, labels or {})
-    parts = [sentence(_headline(plan, writes)), _summary(plan), _effects(plan)]
+    parts = [sentence(_headline(plan, writes)), _summary(plan), _effects(plan), _left_out(left_out)]
     if writes:
         parts += [_writes(writes[:limit], known), more(len(writes), limit, whole)]
     return page("The plan", *parts)
@@ -104,6 +115,20 @@ def _effects(plan: Plan) -> str:
     if len(effects) > _EFFECTS_SHOWN:
         body.append(f"… and {len(effects) - _EFFECTS_SHOWN:,} more.")
     return box(Tone.HOLD, f"Outside effects: {' and '.join(named)} would be caused", body)
+
+
+def _left_out(findings: Sequence[Finding]) -> str:
+    """What is not written although one side changed: each with what to do; then how many wait for one of these."""
+    held = [finding for finding in findings if finding.severity is not Severity.NOTE]
+    if not held:
+        return ""
+    body = [f"<b>{shown_text(one.sentence)}</b> {shown_text(one.remedy)}" for one in held[:_LEFT_OUT_SHOWN]]
+    if len(held) > _LEFT_OUT_SHOWN:
+        body.append(f"… and {len(held) - _LEFT_OUT_SHOWN:,} more, in findings.json.")
+    waiting = len(findings) - len(held)
+    if waiting:
+        body.append(f"{counted(waiting, 'record')} {'waits' if waiting == 1 else 'wait'} for one of these.")
+    return box(Tone.HOLD, f"Left as it is: {counted(len(held), 'record')} will not be written", body)
 
 
 def _effect(effect: OutsideEffect) -> str:

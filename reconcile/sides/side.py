@@ -88,6 +88,7 @@ class Write:
             Child rows are a list of dictionaries with :data:`~reconcile.model.entities.ROW_FIELDS` names.
         context: exact values of the whole record as both sides will have it (same encoding), for sides that must send
             more than what changes.
+        mail: whether a new invoice may be mailed to its customer, where the side mails new invoices at all.
     """
 
     request_id: str
@@ -97,6 +98,7 @@ class Write:
     version: str | None
     fields: Mapping[str, Any]
     context: Mapping[str, Any]
+    mail: bool = False
 
 
 @dataclass(frozen=True, slots=True)

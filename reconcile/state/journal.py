@@ -16,7 +16,7 @@ from sqlalchemy import Connection, CursorResult, Engine, bindparam, insert, sele
 from reconcile.errors import ConfigurationError, LeaseError, StepFailedError
 from reconcile.model.entities import Entity, Side
 from reconcile.model.journal import AgreementUpdate, Answer, Entry, EntryStatus
-from reconcile.model.plan import Action, Operation
+from reconcile.model.plan import Action, EffectKind, Operation
 from reconcile.state.agreements import agree, end_link
 from reconcile.state.audit import append_outcomes
 from reconcile.state.database import chunks, clock, reading, writing
@@ -232,6 +232,25 @@ class Journal:
         """Now, by the clock of the database: the one that ``sent_at`` was taken from."""
         with reading(self._engine) as connection:
             return clock(connection)
+
+    def mailed(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Invoices that an earlier write may have mailed: their ids in books, and their numbers.
+
+        A write that the side refused, or that was proven not to have happened, has mailed nothing.
+        """
+        nothing_sent = (EntryStatus.FAILED.value, EntryStatus.STALE.value, EntryStatus.ABSENT.value)
+        query = select(JournalRow.operation).where(
+            JournalRow.company == self._company,
+            JournalRow.step == Entity.INVOICE.value,
+            JournalRow.action == Action.CREATE.value,
+            JournalRow.status.not_in(nothing_sent),
+            JournalRow.operation.contains('"kind":"mail"', autoescape=True),
+        )
+        with reading(self._engine) as connection:
+            operations = [json.loads(text) for text in connection.execute(query).scalars()]
+        mailed = [one for one in operations if any(effect["kind"] == EffectKind.MAIL for effect in one["effects"])]
+        books_ids = frozenset(str(one["books_id"]) for one in mailed if one["books_id"])
+        return books_ids, frozenset(str(one["payload"]["number"]) for one in mailed if one["payload"].get("number"))
 
     def open_entries(self) -> list[Entry]:
         """All entries of the company that must be settled, of whatever run, oldest first."""

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from reconcile.compare.canonical import References, canonical
+from reconcile.compare.circumstances import Circumstances
 from reconcile.compare.diff import compare_all
 from reconcile.compare.planning import Planned, make_plan
 from reconcile.compare.policy import Policy, written_fields
@@ -184,7 +185,7 @@ class Trade:
             self.billing.snapshots(),
             self.agreements(),
             [*told, *findings],
-            **settings,
+            circumstances=Circumstances(**settings),
         )
 
     def compare(self) -> dict[Entity, Comparison]:

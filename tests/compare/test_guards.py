@@ -13,7 +13,6 @@ from reconcile.compare.guards import (
     SHRUNK,
     guards,
     many_deeds,
-    many_effects,
     stale_plan,
 )
 from reconcile.compare.habits import FLOOR, PRICES, limit
@@ -143,13 +142,3 @@ def test_a_plan_of_this_morning_is_not_carried_out_in_the_evening() -> None:
     (guard,) = stale_plan(9.4 * 3600)
     assert "read 9 hours ago" in guard.sentence
     assert "permit" not in guard.message("craigs")
-
-
-def test_more_charges_than_a_run_may_cause_stop(crowd: Trade) -> None:
-    for n in range(2):
-        crowd.billing.change(Entity.CUSTOMER, f"r{n}", auto_pay=True)
-        crowd.books.invoice(f"q5{n}", f"10{n}", f"q{n}", 100)
-    plan = crowd.plan().plan
-    (guard,) = many_effects(plan, most_mails=0, most_charges=1)
-    assert "cause 2 charges; at most 1" in guard.sentence
-    assert many_effects(plan, most_mails=0, most_charges=2) == []

@@ -11,7 +11,7 @@ from reconcile.errors import ConfigurationError, GuardError, LeaseError, StepFai
 from reconcile.model.entities import Entity, Side
 from reconcile.model.runs import Outcome, StepStatus
 from reconcile.sandbox.billing import day
-from reconcile.state import permissions, settings
+from reconcile.state import settings
 from reconcile.state.database import open_state
 from tests.night.conftest import COMPANY, TODAY, World
 from tests.night.desks import customer_in_books
@@ -251,7 +251,7 @@ def test_an_impossible_date_and_a_name_of_500_characters_hold_only_their_own_rec
     assert [invoice["DocNumber"] for invoice in world.books.query("select * from Invoice", "Invoice")] == ["101"]
 
 
-def test_a_plan_that_would_charge_more_than_usual_is_not_applied_until_somebody_lets_it_pass(world: World) -> None:
+def test_what_would_charge_more_than_one_run_may_waits_for_the_next_and_the_oldest_goes_first(world: World) -> None:
     world.new_customer_in_books("Jeff's Jalopies")
     world.new_product_in_books("Gardening")
     world.sync()
@@ -260,12 +260,11 @@ def test_a_plan_that_would_charge_more_than_usual_is_not_applied_until_somebody_
         world.books.new_invoice(number, "Jeff's Jalopies", [("Gardening", "3", "25")])
     engine = open_state(world.config.state_url)
     settings.save(engine, COMPANY, settings.changed(settings.load(engine, COMPANY), "most_charges", "1"))
-    planned = world.sync(apply=False)
-    with pytest.raises(GuardError, match="2 charges; at most 1"):
-        world.sync(plan=planned.id)
-    with world.billing.connect() as connection:
-        assert connection.execute(text("select count(*) from invoices")).scalar_one() == 0
-    world.sessions[-1].close()
-    permissions.give(engine, COMPANY, permissions.Wanted("many-outside-effects", because="They are due.", who="Ann"))
     engine.dispose()
-    assert world.sync(plan=planned.id).outcome is Outcome.AGREED
+    run = world.sync()
+    assert run.outcome is Outcome.AGREED_EXCEPT_HELD, run.reason
+    with world.billing.connect() as connection:
+        assert connection.execute(text("select number from invoices")).all() == [("1001",)]
+    (left,) = world.sessions[-1].left_out
+    assert "would cause a charge of 75.00 to Jeff's Jalopies" in left.sentence
+    assert world.sync().outcome is Outcome.AGREED

@@ -197,7 +197,9 @@ SHOWN: dict[str, Callable[[str], report.Shown]] = {
     "changes": lambda text: report.changes([comparison(text)]),
     "differences": lambda text: report.differences({Entity.CUSTOMER: comparison(text)}),
     "findings": lambda text: report.findings([finding(text), finding(text, currency=text)]),
-    "plan": lambda text: report.plan(Plan("c", {}, (operation(text), invoice_operation(text)))),
+    "plan": lambda text: report.plan(
+        Plan("c", {}, (operation(text), invoice_operation(text))), left_out=[finding(text)]
+    ),
     "step": lambda text: report.step(run(text).steps[1], outcomes(text)),
     "tie-out": lambda text: report.tie_out(totals(measure=text), items(text, explained=True)),
     "red tie-out": lambda text: report.tie_out(totals(measure=text, unexplained=5), items(text, explained=False)),

@@ -86,8 +86,6 @@ def create_invoice(connection: Connection, request_id: str, fields: Mapping[str,
         },
     )
     _write_lines(connection, key, lines)
-    if standing.state != "void":
-        _deliver(connection, key, customer)
     return key
 
 
@@ -186,9 +184,10 @@ def _totals(values: Mapping[str, Any], percent: int | None, lines: Sequence[Mapp
     return {"subtotal": totals.subtotal, "discount": totals.discount, "tax": totals.tax, "total": totals.total}
 
 
-def _deliver(connection: Connection, invoice: int, customer: Mapping[str, Any]) -> None:
-    """ReliaBills sends each new invoice that a sync brings, when its settings say so (knowledge base, "2-Way Sync")."""
-    if not connection.scalar(select(SETTINGS.c.send_invoices).order_by(SETTINGS.c.id)):
+def deliver_invoice(connection: Connection, invoice: int, customer_id: int) -> None:
+    """Send a new invoice that a sync has brought, when ReliaBills' settings say so (knowledge base, "2-Way Sync")."""
+    customer = row_of(connection, CUSTOMERS, customer_id)
+    if customer is None or not connection.scalar(select(SETTINGS.c.send_invoices).order_by(SETTINGS.c.id)):
         return
     by_post = customer["mail_preference"] == "paper"
     addresses = [customer["email"], *filter(None, [customer["further_emails"]])]

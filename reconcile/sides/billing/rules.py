@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from reconcile.model.entities import ROWS_COLUMN, Entity
-from reconcile.sides.billing.invoices import change_invoice, create_invoice, void_invoice
+from reconcile.sides.billing.invoices import change_invoice, create_invoice, deliver_invoice, void_invoice
 from reconcile.sides.billing.lists import (
     change_customer,
     change_product,
@@ -44,7 +44,10 @@ def create(connection: Connection, write: Write) -> int:
         Entity.INVOICE: create_invoice,
         Entity.PAYMENT: create_payment,
     }
-    return creators[write.entity](connection, write.request_id, fields)
+    key = creators[write.entity](connection, write.request_id, fields)
+    if write.entity is Entity.INVOICE and write.mail:
+        deliver_invoice(connection, key, fields["customer_id"])
+    return key
 
 
 def change(connection: Connection, write: Write) -> int:

@@ -115,6 +115,36 @@ class QuickBooksReader:
         """
         return preferences_of(self._preferences())
 
+    def filed_until(self) -> Mapping[str, str]:
+        """The day until which sales tax was filed, ISO, by the name of the tax agency (API file 4.5, LastFileDate)."""
+        content = self._session.query(query.select("TaxAgency"))
+        return {
+            str(agency["DisplayName"]): str(agency["LastFileDate"])[:10]
+            for agency in content.get("QueryResponse", {}).get("TaxAgency", [])
+            if agency.get("DisplayName") and agency.get("LastFileDate")
+        }
+
+    def deposited(self, since: str) -> frozenset[str]:
+        """Ids of the payments that sit in deposits dated on or after this day (ISO).
+
+        Read from the deposits: a payment need not say itself that it is in one.
+        """
+        found: set[str] = set()
+        start, condition = 1, f"TxnDate >= {query.quoted(since)}"
+        while True:
+            content = self._session.query(query.select("Deposit", condition, start=start, most=self._page_size))
+            deposits = content.get("QueryResponse", {}).get("Deposit", [])
+            links = [
+                link
+                for deposit in deposits
+                for line in deposit.get("Line") or ()
+                for link in line.get("LinkedTxn") or ()
+            ]
+            found |= {str(link["TxnId"]) for link in links if link.get("TxnType") == "Payment"}
+            if len(deposits) < self._page_size:
+                return frozenset(found)
+            start += len(deposits)
+
     def income_account_id(self, name: str) -> str | None:
         """The id of the active income account of this full name; ``None`` when there is none."""
         content = self._session.query(query.select("Account", query.equals("FullyQualifiedName", name)))

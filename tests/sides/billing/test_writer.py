@@ -324,16 +324,21 @@ def _deliveries(engine: Engine) -> list[tuple[str, str]]:
 
 def test_nothing_is_sent_unless_reliabills_is_set_to_send(billing: BillingWriter, engine: Engine) -> None:
     assert not billing.sends_invoices()
-    _create(billing, Entity.INVOICE, _new_invoice(billing))
+    _do(billing, replace(_ask(Entity.INVOICE, Action.CREATE, _new_invoice(billing)), mail=True))
     assert _deliveries(engine) == []
 
 
-def test_each_new_invoice_is_sent_once_when_set_so(billing: BillingWriter, engine: Engine) -> None:
+def test_a_new_invoice_that_may_be_mailed_is_sent_once_when_set_so_and_no_other(
+    billing: BillingWriter, engine: Engine
+) -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE settings SET send_invoices = (1 = 1)"))
         connection.execute(text("UPDATE customers SET mail_preference = 'paperless', further_emails = 'b@c.d'"))
     assert billing.sends_invoices()
-    write = _ask(Entity.INVOICE, Action.CREATE, _new_invoice(billing))
+    quiet = _ask(Entity.INVOICE, Action.CREATE, _new_invoice(billing, "2000"))
+    _do(billing, quiet)
+    assert _deliveries(engine) == []
+    write = replace(_ask(Entity.INVOICE, Action.CREATE, _new_invoice(billing)), mail=True)
     first = _do(billing, write)
     assert _do(billing, write) == first
     assert first.id is not None

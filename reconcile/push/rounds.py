@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from reconcile.errors import ConfigurationError, SideError
+from reconcile.errors import ConfigurationError, DeferredError, SideError
 from reconcile.model.entities import Entity, Side, label_column
 from reconcile.model.findings import Finding, Severity
 from reconcile.model.journal import EntryStatus
@@ -219,7 +219,8 @@ def last_look(
 ) -> Moved:
     """Which operations are about a record that changed on either side since it was read, or that appeared since.
 
-    One call per side, whatever the number of records: each side says what changed. A search may lag behind (API file
+    One call per side, whatever the number of records: each side says what changed. A side that asks for patience is
+    given up, as when it does so while it is written; the other side is still written. A search may lag behind (API file
     8); what it does not show yet is noticed by the version that the write names, or by the next run.
 
     Args:
@@ -231,12 +232,17 @@ def last_look(
     """
     if not any(operation.action.writes for operation in operations):
         return Moved(frozenset(), {})
-    changed = {side: sides[side].changed([step], since[side])[step] for side in Side}
+    changed: dict[Side, Snapshot] = {}
+    for side in Side:
+        try:
+            changed[side] = sides[side].changed([step], since[side])[step]
+        except DeferredError as error:  # nothing is sent to it either; what the other side waits for needs it no more
+            pusher.give_up(side, error)
     other = {side: _others(pusher, snapshot) for side, snapshot in changed.items()}
     moved = {
         operation.op_id
         for operation in operations
-        if any(record_id in other[side] for side, record_id in _ids(operation))
+        if any(record_id in other.get(side, ()) for side, record_id in _ids(operation))
     }
     news: dict[Side, set[str]] = {side: set() for side in Side}
     creating = [operation for operation in operations if operation.action is Action.CREATE]

@@ -100,6 +100,10 @@ class Pusher:
         """Why nothing more is sent to a side; ``None`` while both can be written."""
         return next(iter(self._halted.values()), None)
 
+    def give_up(self, side: Side, because: SideError) -> None:
+        """Send nothing more to this side; the other one is still written."""
+        self._halted[side] = because
+
     def planned(self, step: Entity) -> Sequence[Operation]:
         """The operations of a step."""
         return self._plan.step(step)

@@ -28,7 +28,8 @@ def midnight_risk(books: Snapshots, billing: Snapshots, pairs: Mapping[Entity, p
     Args:
         books: QuickBooks as it is now.
         billing: ReliaBills as it is now.
-        pairs: ``books_id`` and ``billing_id`` of every pair, per entity; an invoice without a counterpart is no risk.
+        pairs: ``books_id`` and ``billing_id`` of every pair, per entity; an invoice that never had a counterpart is no
+            risk, one whose counterpart was deleted is.
 
     Returns:
         Columns :data:`RISK_COLUMNS`, the largest risk first; ``at_risk`` is what is open in ReliaBills beyond what is
@@ -44,7 +45,8 @@ def midnight_risk(books: Snapshots, billing: Snapshots, pairs: Mapping[Entity, p
         open_there["id"].map(pd.Series(links["books_id"].array, index=links["billing_id"].array)).astype("str")
     )
     here = books[Entity.INVOICE].frame.set_index("id")
-    known = pd.Series(among(counterpart, here.index), index=counterpart.index)
+    deleted = pd.Series(among(counterpart, books[Entity.INVOICE].gone), index=counterpart.index)
+    known = deleted | among(counterpart, here.index)
     open_there, here = open_there[known], here.reindex(pd.Index(counterpart[known]))
     risk = pd.DataFrame(
         {
@@ -54,19 +56,20 @@ def midnight_risk(books: Snapshots, billing: Snapshots, pairs: Mapping[Entity, p
             "books_balance": here["balance"].fillna(0).array,
             "currency": open_there["currency"].array,
             "void": ~is_live(here).to_numpy(),
+            "deleted": deleted[known].to_numpy(),
         }
     )
     risk["at_risk"] = risk["billing_balance"] - risk["books_balance"]
     risk = risk[(risk["at_risk"] > 0).to_numpy(dtype=bool)].sort_values(["at_risk", "number"], ascending=[False, True])
     risk["why"] = [
-        _why(void=bool(void), balance=int(balance), currency=str(currency or ""))
-        for void, balance, currency in zip(
-            risk["void"], risk["books_balance"], risk["currency"].fillna(""), strict=True
+        _why("deleted" if gone else "void" if void else "", int(balance), str(currency or ""))
+        for gone, void, balance, currency in zip(
+            risk["deleted"], risk["void"], risk["books_balance"], risk["currency"].fillna(""), strict=True
         )
     ]
     return risk[list(RISK_COLUMNS)].astype(RISK_COLUMNS).reset_index(drop=True)
 
 
-def _why(*, void: bool, balance: int, currency: str) -> str:
-    standing = "void" if void else "paid" if not balance else f"open with only {show(balance, currency)}"
+def _why(ended: str, balance: int, currency: str) -> str:
+    standing = ended or ("paid" if not balance else f"open with only {show(balance, currency)}")
     return f"It is {standing} in QuickBooks, and the customer is on auto pay."

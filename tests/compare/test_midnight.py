@@ -47,6 +47,15 @@ def test_a_void_in_quickbooks_is_at_risk_too(garden: Trade) -> None:
     assert "It is void in QuickBooks" in risk(garden)["why"].iloc[0]
 
 
+def test_an_invoice_deleted_in_quickbooks_is_at_risk_and_one_it_merely_did_not_give_is_not(garden: Trade) -> None:
+    garden.books.remove(Entity.INVOICE, "q5")
+    (row,) = risk(garden).to_dict("records")
+    assert (row["at_risk"], row["books_balance"]) == (1000, 0)
+    assert "It is deleted in QuickBooks" in row["why"]
+    garden.books.gone[Entity.INVOICE].clear()
+    assert risk(garden).empty
+
+
 def test_the_largest_risk_comes_first(garden: Trade) -> None:
     garden.both_have("invoice", "q6", "r6", "101", "q1", 5000)
     for record_id in ("q5", "q6"):

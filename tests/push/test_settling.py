@@ -110,10 +110,10 @@ def test_a_payment_alike_that_is_another_ones_counterpart_is_never_adopted(offic
 def test_a_payment_alike_that_another_request_made_is_not_ours_either(office: Office) -> None:
     lost(office, a_payment(1), a_payment(2), takes_effect=True)
     made = payments(office)
-    office.books.remove(Entity.PAYMENT, made[1])
+    office.books.remove(Entity.PAYMENT, made[0])
     office.time_passes(HOUR)
-    assert [item.status for item in office.settle()] == [EntryStatus.DONE, EntryStatus.ABSENT]
-    assert office.links(Entity.PAYMENT) == [(made[0], "1")]
+    assert [item.status for item in office.settle()] == [EntryStatus.ABSENT, EntryStatus.DONE]
+    assert office.links(Entity.PAYMENT) == [(made[1], "2")]
 
 
 def test_while_a_search_may_lag_behind_finding_nothing_proves_nothing_and_the_request_is_repeated(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -10,6 +9,7 @@ import pandas as pd
 
 from reconcile.model.entities import Entity
 from reconcile.model.findings import Finding
+from reconcile.model.snapshot import digest_of
 
 
 class Verdict(StrEnum):
@@ -86,12 +86,8 @@ class Agreement:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the content of both frames, independent of row order."""
-        content = hashlib.sha256()
-        for frame in (self.frame, self.tombstones):
-            ordered = frame.sort_values(list(LINK_COLUMNS)) if len(frame) else frame
-            content.update(ordered.to_csv(index=False).encode("utf-8", "surrogatepass"))
-        return content.hexdigest()
+        """SHA-256 over the content of both frames, independent of row order; a missing value is no empty one."""
+        return digest_of((self.frame, list(LINK_COLUMNS)), (self.tombstones, list(LINK_COLUMNS)))
 
 
 @dataclass(frozen=True, slots=True)

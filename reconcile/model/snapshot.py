@@ -9,13 +9,16 @@ from 1), then :data:`~reconcile.model.entities.ROW_FIELDS`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from reconcile.model.entities import FIELDS, ROW_FIELDS, Entity, Kind, Side
 from reconcile.model.findings import Finding
@@ -117,13 +120,52 @@ class Snapshot:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the content of both frames, independent of row order."""
-        content = hashlib.sha256()
-        keys = {"frame": ["id"], "rows": ["parent_id", "position"]}
-        for name, frame in (("frame", self.frame), ("rows", self.rows)):
-            ordered = frame.sort_values(keys[name]) if len(frame) else frame
-            content.update(ordered.to_csv(index=False).encode("utf-8", "surrogatepass"))
-        return content.hexdigest()
+        """SHA-256 over the content of both frames, independent of row order; a missing value is no empty one."""
+        return digest_of((self.frame, ["id"]), (self.rows, ["parent_id", "position"]))
+
+
+def digest_of(*frames: tuple[pd.DataFrame, Sequence[str]]) -> str:
+    """SHA-256 over the content of frames of texts, integers and flags, each with the columns that order its rows."""
+    content = hashlib.sha256()
+    for frame, keys in frames:
+        for piece in _content(frame, keys):
+            content.update(piece)
+    return content.hexdigest()
+
+
+def _content(frame: pd.DataFrame, keys: Sequence[str]) -> Iterator[bytes]:
+    """All that a frame says, column by column in the order of its keys: what is there, how long texts are, the values.
+
+    Each part is preceded by its name, type and number of rows, so that no two contents give the same bytes.
+    """
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    if len(frame):
+        table = table.take(pc.sort_indices(table, sort_keys=[(key, "ascending") for key in keys]))
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        values = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+        yield f"{name}:{values.type}:{len(values)};".encode()
+        yield _bytes(values.is_valid())
+        if pa.types.is_large_string(values.type) or pa.types.is_string(values.type):
+            text = values.fill_null("").cast(pa.large_string())
+            yield _bytes(pc.binary_length(text))
+            yield _letters(text)
+        else:
+            yield _bytes(values.fill_null(False if pa.types.is_boolean(values.type) else 0))
+
+
+def _letters(text: pa.LargeStringArray) -> bytes:
+    """All texts, one after the other, in UTF-8."""
+    _, bounds, letters = text.buffers()
+    if letters is None:
+        return b""
+    first, last = (np.frombuffer(bounds, dtype=np.int64)[text.offset + place] for place in (0, len(text)))
+    return bytes(letters[int(first) : int(last)])
+
+
+def _bytes(values: pa.Array) -> bytes:
+    """Plain numbers or flags as they lie in memory: eight bytes, or one."""
+    numbers = values.cast(pa.uint8()) if pa.types.is_boolean(values.type) else values.cast(pa.int64())
+    return bytes(numbers.to_numpy().tobytes())
 
 
 Snapshots = Mapping[Entity, Snapshot]

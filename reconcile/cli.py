@@ -21,6 +21,7 @@ from rich.padding import Padding
 from rich.text import Text
 from typer.exceptions import Abort, TyperException
 
+from reconcile.commands import deciding
 from reconcile.commands import evidence as evidence_commands
 from reconcile.commands import permissions as permission_commands
 from reconcile.commands import plans as plan_commands
@@ -49,6 +50,7 @@ app.command()(plan_commands.plan)
 app.command()(plan_commands.apply)
 app.command()(evidence_commands.verify)
 app.command()(evidence_commands.rebuild)
+deciding.register(app)
 
 TRACEBACK_VARIABLE = "RECONCILE_TRACEBACK"
 STOPPED = Outcome.STOPPED.exit_code

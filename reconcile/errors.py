@@ -5,6 +5,7 @@
     ReconcileError                     every message says what happened, to which record, why, and what to do now
     ├── ConfigurationError             a setting, parameter, path or address is wrong: mend it and start again
     ├── StoppedBeforeWritingError      nothing was written; the message says why and how to go on
+    │   ├── AlreadyDecidedError        another person has decided this already
     │   ├── GuardError                 a guard stopped the run (partial pull, wrong company, stale plan, ...)
     │   └── LeaseError                 another run holds this company
     ├── SideError                      one of the two systems could not be used
@@ -33,6 +34,10 @@ class ConfigurationError(ReconcileError):
 
 class StoppedBeforeWritingError(ReconcileError):
     """The run stopped before its first write; both sides are as they were."""
+
+
+class AlreadyDecidedError(StoppedBeforeWritingError):
+    """Another decision about the same is open; the message says whose, since when and which."""
 
 
 class GuardError(StoppedBeforeWritingError):

@@ -66,6 +66,11 @@ class RunFolder:
         return self.path / "findings.json"
 
     @property
+    def conflicts(self) -> Path:
+        """What waits for a person, JSON."""
+        return self.path / "conflicts.json"
+
+    @property
     def journal(self) -> Path:
         """The journal extract, JSON lines."""
         return self.path / "journal.jsonl"

@@ -24,17 +24,20 @@ from sqlalchemy import Engine
 from checks import Validation, validate
 from reconcile import report, restored
 from reconcile.compare.circumstances import Cap, Circumstances, Mailed
+from reconcile.compare.conflicts import Conflicts, conflicts
 from reconcile.compare.diff import compare_all
 from reconcile.compare.guards import ENDINGS, PRICE_CHANGES, guards, many_deeds, stale_plan
 from reconcile.compare.habits import PRICES, RUNS_LOOKED_AT, deeds
 from reconcile.compare.midnight import midnight_risk
 from reconcile.compare.planning import Planned, make_plan
 from reconcile.compare.policy import Policy, written_fields
+from reconcile.compare.resolving import pairs_left
 from reconcile.compare.simulation import simulate
 from reconcile.compare.tieout import TieOut, control_totals, receivables_by_age
 from reconcile.config import CompanyConfig, Config, load_config
 from reconcile.connections import connect_readers, connect_writers
 from reconcile.contract import saved_plan
+from reconcile.deciding import Deciding
 from reconcile.errors import (
     ConfigurationError,
     DeferredError,
@@ -55,6 +58,7 @@ from reconcile.model.findings import Finding, Severity, findings_frame
 from reconcile.model.guards import Guard
 from reconcile.model.money import show, to_minor
 from reconcile.model.plan import EffectKind, Operation, Plan
+from reconcile.model.resolutions import Resolution
 from reconcile.model.runs import (
     CENSUS_AT,
     CENTRAL,
@@ -178,6 +182,9 @@ class Session:
         self._read_at = 0.0
         self.left_out: tuple[Finding, ...] = ()
         self.gate = Gate(engine, run)
+        self._deciding = Deciding(engine, company.key, run.id)
+        self._resolutions: tuple[Resolution, ...] = ()
+        self._conflicts: Conflicts | None = None
         self.reports: dict[Entity, StepReport] = {}
         self._waited: Counter[str] = Counter()
         self._novelties: tuple[Finding, ...] | None = None
@@ -360,7 +367,7 @@ class Session:
         if since is None:
             pulled = {side: pull_census(reader, _Bar(side)) for side, reader in self._readers.items()}
         else:
-            waiting = pending.read(self._engine, self.company.key)
+            waiting = self._deciding.waiting(pending.read(self._engine, self.company.key))
             pulled = pull_delta(self._readers, since, self._linked(), waiting)
             self._say_that_all_is_read(overflowed(pulled[Side.BOOKS]))
         self._agreements = {entity: self._links.agreement(entity) for entity in Entity}
@@ -423,7 +430,9 @@ class Session:
     def compare(self) -> Mapping[Entity, Comparison]:
         """Compare both sides with the last agreement, entity by entity, in step order."""
         books, billing = self.books, self.billing
+        self._resolutions = self._deciding.resolutions(self.today)
         compared = self._compared(books, billing, self._agreements)
+        self._deciding.close_outdated(compared)
         self._comparisons = compared
         self._save_frame("changes", pd.concat([comparison.changes for comparison in compared.values()]))
         self._save_frame("differences", pd.concat([comparison.differences for comparison in compared.values()]))
@@ -433,7 +442,7 @@ class Session:
         self, books: Snapshots, billing: Snapshots, agreements: Mapping[Entity, Agreement]
     ) -> Mapping[Entity, Comparison]:
         policy = Policy.from_settings(self.settings.conflict_policy, self.settings.matched_policy)
-        return compare_all(books, billing, agreements, policy)
+        return compare_all(books, billing, agreements, policy, self._resolutions)
 
     def validate(self) -> tuple[Finding, ...]:
         """Check both sides by the rules of ``checks/``; gives all findings of the run, also those of earlier stages."""
@@ -496,7 +505,10 @@ class Session:
             planned |= {"refused": len(planning.enforced.refused), "new_since": len(planning.enforced.new)}
         runs.record_counts(self._engine, self.run.id, planned)
         self._save_findings()
+        self._conflicts = conflicts(self._comparisons, self.books, self.billing, self._findings, planning.waits)
+        write_json(self.folder.conflicts, self._conflicts.to_json())
         if self.run.apply:
+            self._deciding.take(self._comparisons)
             chosen = self.settings
             usual = runs.deeds(self._engine, self.company.key, RUNS_LOOKED_AT)
             self._stop_at(many_deeds(plan, usual, chosen.most_endings, chosen.most_price_changes))
@@ -565,6 +577,20 @@ class Session:
         """Whether ReliaBills mails each invoice that this run makes there (its own setting)."""
         billing = self._readers[Side.BILLING]
         return isinstance(billing, BillingReader) and billing.sends_invoices()
+
+    @property
+    def made_plan(self) -> Plan:
+        """The plan, once it was made."""
+        if self._plan is None:
+            raise StoppedBeforeWritingError("There is no plan yet: run the cell with run.make_plan() first.")
+        return self._plan
+
+    @property
+    def conflicts(self) -> Conflicts:
+        """What waits for a person, with the values on both sides, who changed what, and the money behind it."""
+        if self._conflicts is None:
+            raise StoppedBeforeWritingError("There is no plan yet: run the cell with run.make_plan() first.")
+        return self._conflicts
 
     # ---------------------------------------------------------------- push
 
@@ -665,6 +691,7 @@ class Session:
     def _explain_failure(self, failed: StepReport) -> None:
         """A failed step: bring the frames up to date, show what midnight would charge twice, then raise."""
         at_risk = self._say_midnight_risk(tuple(Side))
+        self._deciding.close_applied(self._comparisons, self.reports)
         self._remember_waiting()
         try:
             insist(failed)
@@ -699,10 +726,10 @@ class Session:
         """Every pair known now: linked in the state, or matched in this run though held."""
         pairs = {}
         for entity in Entity:
-            linked = self._links.pairs(entity)
-            known = [linked]
+            known = [self._links.pairs(entity)]
             if self._comparisons:
-                known.append(self._comparisons[entity].pairs[["books_id", "billing_id"]])
+                comparison = self._comparisons[entity]
+                known = [pairs_left(known[0], comparison.ended), comparison.pairs[["books_id", "billing_id"]]]
             both = pd.concat(known, ignore_index=True).drop_duplicates()
             pairs[entity] = both.drop_duplicates("books_id").drop_duplicates("billing_id").reset_index(drop=True)
         return pairs
@@ -764,6 +791,7 @@ class Session:
             },
         )
         if self._writers is not None:
+            self._deciding.close_applied(self._comparisons, self.reports)
             if not self.midnight_risk().empty:
                 self._say_midnight_risk(())
             self._remember_waiting()

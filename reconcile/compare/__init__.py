@@ -6,6 +6,7 @@ notebook and proven by a law in a test. Read it in this order:
 * :mod:`~reconcile.compare.canonical` - both sides in one language: references as keys, child rows as one text
 * :mod:`~reconcile.compare.matching` - which books record is which billing record
 * :mod:`~reconcile.compare.policy` - who wins where a person would otherwise be asked
+* :mod:`~reconcile.compare.resolving` - what people have decided
 * :mod:`~reconcile.compare.truth` - the three-way truth table
 * :mod:`~reconcile.compare.cells` and :mod:`~reconcile.compare.obstacles` - what follows from it field by field, and
   what stands in the way; :mod:`~reconcile.compare.expressible` - what QuickBooks can hold at all

@@ -108,6 +108,12 @@ class Cells:
         more = more.assign(verdict=verdict, decision=Decision.HELD, check=check, reason=reason, remedy=remedy)
         self.frame = pd.concat([self.frame, more.astype({"verdict": object, "decision": object})], ignore_index=True)
 
+    def decide(self, which: pd.Series[bool], decision: Decision, reason: str) -> None:
+        """These cells are decided otherwise than by the truth table."""
+        self.frame.loc[which, "decision"] = decision
+        for name, words in (("check", ""), ("reason", reason), ("remedy", "")):
+            self.frame.loc[which, name] = words
+
     def hold(self, which: pd.Series[bool], check: str, reason: str, remedy: str) -> None:
         """These cells are not carried."""
         self.frame.loc[which, "decision"] = Decision.HELD

@@ -8,7 +8,7 @@ single cells exist only for records that are not quiet.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -20,15 +20,17 @@ from numpy.typing import NDArray
 from reconcile.compare.canonical import References, among, canonical, described, exact, is_live, keyed, shown
 from reconcile.compare.cells import ENDINGS, KEPT_WHEN_VOID, Cells, Paired, mark_edited_elsewhere
 from reconcile.compare.expressible import remedy_in_books, why_not_in_books
-from reconcile.compare.matching import Matching, match_frames
+from reconcile.compare.matching import Told, match_frames
 from reconcile.compare.obstacles import Obstacles, Percents
 from reconcile.compare.policy import MONEY_FIELDS, Policy, result_fields, written_fields
 from reconcile.compare.remembered import remembered
+from reconcile.compare.resolving import Resolving, seen_fields
 from reconcile.compare.rules import (
     ABSENT,
     CLOSED,
     GONE,
     GONE_FROM,
+    IGNORED,
     INEXPRESSIBLE,
     NEW_IN,
     NOT_CARRIED,
@@ -43,6 +45,7 @@ from reconcile.model.changes import CHANGE_COLUMNS, DIFFERENCE_COLUMNS, Agreemen
 from reconcile.model.entities import Entity, Side, field, label_column
 from reconcile.model.findings import Finding, Severity
 from reconcile.model.money import show
+from reconcile.model.resolutions import Resolution
 from reconcile.model.snapshot import Scope, Snapshot, Snapshots, conform
 
 
@@ -53,8 +56,8 @@ def compare(
     agreement: Agreement,
     references: References,
     policy: Policy | None = None,
-    matching: Matching | None = None,
     percents: Percents = MappingProxyType({}),
+    resolutions: Iterable[Resolution] = (),
 ) -> Comparison:
     """Compare one entity of both sides with what they last agreed on.
 
@@ -65,8 +68,8 @@ def compare(
         agreement: what both were last seen to hold.
         references: pairs of the entities compared before; pass them on with :meth:`References.including`.
         policy: who wins where both sides have their own value; ``None`` holds them all.
-        matching: who is who, where the caller has matched already.
         percents: of the tax rates of both sides (:func:`percents_of`), to know what an invoice would come to.
+        resolutions: what people have decided (:mod:`~reconcile.compare.resolving`).
 
     Returns:
         The comparison. Differences of what a push may set carry a decision; a result (tax, total) that differs although
@@ -77,18 +80,31 @@ def compare(
         ReconcileError: the agreement cannot be read.
     """
     sides = {Side.BOOKS: books, Side.BILLING: billing}
-    return _Comparer(entity, sides, agreement, references, policy or Policy(), matching, percents).comparison()
+    return _Comparer(entity, sides, agreement, references, policy or Policy(), percents, resolutions).comparison()
 
 
 def compare_all(
-    books: Snapshots, billing: Snapshots, agreements: Mapping[Entity, Agreement], policy: Policy | None = None
+    books: Snapshots,
+    billing: Snapshots,
+    agreements: Mapping[Entity, Agreement],
+    policy: Policy | None = None,
+    resolutions: Iterable[Resolution] = (),
 ) -> dict[Entity, Comparison]:
     """:func:`compare` for all five entities in push order, each knowing the pairs of those before it."""
     references, comparisons = References(), {}
     percents: Percents = {}
+    resolutions = tuple(resolutions)
     for entity in Entity:
         sides = books[entity], billing[entity]
-        comparison = compare(entity, *sides, agreements[entity], references, policy, percents=percents)
+        comparison = compare(
+            entity,
+            *sides,
+            agreements[entity],
+            references,
+            policy,
+            percents=percents,
+            resolutions=resolutions,
+        )
         comparisons[entity] = comparison
         references = references.including(entity, comparison.pairs, *sides)
         if entity is Entity.TAX_RATE:
@@ -116,8 +132,8 @@ class _Comparer:
         agreement: Agreement,
         references: References,
         policy: Policy,
-        matching: Matching | None,
         percents: Percents,
+        resolutions: Iterable[Resolution],
     ) -> None:
         self.entity = entity
         self.snapshots = snapshots
@@ -125,7 +141,10 @@ class _Comparer:
         self.percents = percents
         self.frames = {side: canonical(snapshot, references) for side, snapshot in snapshots.items()}
         books, billing = ((snapshots[side], self.frames[side]) for side in Side)
-        self.matching = matching or match_frames(self.entity, books, billing, agreement, references)
+        self.resolving = Resolving(entity, resolutions, snapshots)
+        agreement = self.resolving.links_left(agreement)
+        told = Told(frozenset(self.resolving.together), frozenset(self.resolving.apart))
+        self.matching = match_frames(self.entity, books, billing, agreement, references, told)
         self.references = references.including(self.entity, self.matching.pairs, books[0], billing[0])
         self.status = {side: self._status(side) for side in Side}
         self.concerned = np.any([status != "unread" for status in self.status.values()], axis=0)
@@ -141,13 +160,16 @@ class _Comparer:
         self._gone(np.flatnonzero(self.concerned & ~both))
         for side in Side:
             self._new(side)
+        self.resolving.finish(self.matching.pairs)
         return Comparison(
             entity=self.entity,
             changes=_stacked(self.changes, CHANGE_COLUMNS),
             differences=_stacked(self.differences, DIFFERENCE_COLUMNS),
             pairs=self.matching.pairs,
             quiet=quiet,
-            findings=tuple(self.findings),
+            findings=tuple(self.resolving.retold(self.findings)),
+            resolved=self.resolving.outcomes,
+            ended=tuple(self.resolving.ended),
         )
 
     def _remembered(self, agreement: Agreement, references: References) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -168,8 +190,11 @@ class _Comparer:
         paired = self._paired(rows)
         verdicts = self._verdicts(paired)
         cells = Cells.of(paired, verdicts, self.policy)
+        self.resolving.decide(paired, cells)
         Obstacles(paired, cells, self.percents).check()
         self._compare_results(paired, verdicts, cells)
+        self.resolving.leave_alone(paired, cells)
+        self.resolving.look_back(paired, cells)
         self._note_closed(paired)
         changed = np.unique(np.r_[cells.frame["row"].to_numpy(dtype=np.intp), np.flatnonzero(~paired.linked)])
         if len(changed):
@@ -317,6 +342,7 @@ class _Comparer:
         table = cells.frame.sort_values(["row", "order"], kind="stable")
         rows = table["row"].to_numpy(dtype=np.intp)
         texts = cells.texts(paired, summary["currency"], self.references)
+        seen = seen_fields(paired, table[table["row"].isin(table["row"][table["decision"] == Decision.HELD])])
         return pd.DataFrame(
             {
                 "entity": str(self.entity),
@@ -326,6 +352,7 @@ class _Comparer:
                 **{name: texts[name].loc[table.index].array for name in texts},
                 "decision": table["decision"].astype(str).array,
                 "reason": table["reason"].array,
+                "seen": seen.reindex(table.index).array,
             },
             index=table.index,
         )
@@ -482,7 +509,20 @@ class _Comparer:
         """Records without a counterpart: to be created on the other side, or in question (the finding is there)."""
         for ids, held in ((self.matching.alone[side], False), (self.matching.withheld[side], True)):
             if len(ids):
-                self.changes.append(self._new_changes(side, ids, held=held))
+                changes = self._new_changes(side, ids, held=held)
+                self.changes.append(self._leaving_alone(side, changes, held=held))
+
+    def _leaving_alone(self, side: Side, changes: pd.DataFrame, *, held: bool) -> pd.DataFrame:
+        """The same changes, those held that people ignore; what is held already has its finding."""
+        for record_id in self.resolving.ignored(side, pd.Index(changes[f"{side}_id"])):
+            which = changes[f"{side}_id"] == record_id
+            words = self.resolving.ignoring(side, record_id).words
+            if not held and not changes.loc[which, "held"].any():
+                about = self._about(side, record_id)
+                self._find(IGNORED, Severity.NOTE, side, record_id, about, f"is left alone: {words}", "Nothing.")
+            changes.loc[which, "held"] = True
+            changes.loc[which, "reason"] = f"is left alone: {words}"
+        return changes
 
     def _new_changes(self, side: Side, ids: pd.Index[str], *, held: bool) -> pd.DataFrame:
         if self.entity is Entity.PRODUCT and side is Side.BOOKS and not held:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from reconcile.compare.canonical import References, among, canonical, described, is_live
@@ -49,6 +50,19 @@ class Matching:
     alone: Mapping[Side, pd.Index[str]]
     withheld: Mapping[Side, pd.Index[str]]
     findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What people said of pairs, each ``(books_id, billing_id)``: these are one record; these are not, ever."""
+
+    together: frozenset[tuple[str, str]] = frozenset()
+    apart: frozenset[tuple[str, str]] = frozenset()
+
+    def kept_apart(self, side: Side, record_id: str) -> frozenset[str]:
+        """The records of the other side that this one is not."""
+        pairs = self.apart if side is Side.BOOKS else {(billing, books) for books, billing in self.apart}
+        return frozenset(other for own, other in pairs if own == record_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +117,11 @@ def match_frames(
     billing: tuple[Snapshot, pd.DataFrame],
     agreement: Agreement,
     references: References,
+    told: Told | None = None,
 ) -> Matching:
-    """:func:`match` for snapshots whose canonical frames are already made."""
-    return _Matcher(entity, {Side.BOOKS: books, Side.BILLING: billing}, agreement, references).matching()
+    """:func:`match` for snapshots whose canonical frames are already made; ``told`` is what people said of pairs."""
+    sides = {Side.BOOKS: books, Side.BILLING: billing}
+    return _Matcher(entity, sides, agreement, references, told or Told()).matching()
 
 
 class _Matcher:
@@ -117,8 +133,10 @@ class _Matcher:
         sides: Mapping[Side, tuple[Snapshot, pd.DataFrame]],
         agreement: Agreement,
         references: References,
+        told: Told,
     ) -> None:
         self.entity = entity
+        self.told = told
         self.snapshots = {side: snapshot for side, (snapshot, _) in sides.items()}
         self.frames = {side: frame for side, (_, frame) in sides.items()}
         self.references = references
@@ -134,6 +152,7 @@ class _Matcher:
         self.words: dict[Side, pd.DataFrame] = {}
 
     def matching(self) -> Matching:
+        self._pair_told()
         self._leave_out_ended()
         if any(len(ids) for ids in self.left.values()):
             self._match_what_is_left()
@@ -157,6 +176,19 @@ class _Matcher:
         self._hold_unreadable()
         if self.entity is Entity.INVOICE:
             self._note_look_alikes()
+
+    def _pair_told(self) -> None:
+        """Pair what people say is one, whatever its names say."""
+        left = {side: set(ids) for side, ids in self.left.items()} if self.told.together else {}
+        for books_id, billing_id in sorted(self.told.together):
+            if books_id in left[Side.BOOKS] and billing_id in left[Side.BILLING]:
+                self._add_pairs([books_id], [billing_id])
+
+    def _add_pairs(self, books_ids: Any, billing_ids: Any) -> None:
+        matched = pd.DataFrame({"books_id": books_ids, "billing_id": billing_ids, "linked": False})
+        self.pairs = pd.concat([self.pairs, matched.astype(PAIR_COLUMNS)], ignore_index=True)
+        self._take(Side.BOOKS, books_ids)
+        self._take(Side.BILLING, billing_ids)
 
     def _leave_out_ended(self) -> None:
         for side in Side:
@@ -183,12 +215,12 @@ class _Matcher:
             books, billing = once[Side.BOOKS], once[Side.BILLING]
             books_ids = pd.Series(books.index, index=books.array, dtype="str")
             found = billing.map(books_ids).dropna()
+            if self.told.apart:
+                apart = [(books, str(billing)) in self.told.apart for billing, books in found.items()]
+                found = found[~np.array(apart, dtype=bool)]
             if self.entity is Entity.INVOICE:
                 found = self._of_the_same_customer(found)
-            matched = pd.DataFrame({"books_id": found.array, "billing_id": found.index, "linked": False})
-            self.pairs = pd.concat([self.pairs, matched.astype(PAIR_COLUMNS)], ignore_index=True)
-            self._take(Side.BOOKS, found.array)
-            self._take(Side.BILLING, found.index)
+            self._add_pairs(found.array, found.index)
 
     def _keys(self, level: Level, side: Side, *, live_only: bool = False) -> pd.Series[str]:
         """The keys of the records of a side that are still without a counterpart."""
@@ -225,10 +257,14 @@ class _Matcher:
         keys = {side: self._keys(level, side) for side in Side}
         rivals = {side: own[among(own, keys[side.other])] for side, own in keys.items()}
         groups = {side: own.groupby(own).groups for side, own in rivals.items()}
+        withheld: dict[Side, list[str]] = {side: [] for side in Side}
         for side in Side:
             for key, ids in groups[side].items():
-                others = groups[side.other][key]
                 for record_id in ids:
+                    others = groups[side.other][key].difference(list(self.told.kept_apart(side, record_id)))
+                    if others.empty:
+                        continue
+                    withheld[side].append(record_id)
                     self._find(
                         AMBIGUOUS,
                         Severity.HOLD,
@@ -239,7 +275,7 @@ class _Matcher:
                         f"Make them tell apart ({self._telling()}), or link the right two by hand. Until then nothing "
                         "is created from them.",
                     )
-            self._withhold(side, rivals[side].index)
+            self._withhold(side, withheld[side])
 
     def _telling(self) -> str:
         return {
@@ -254,8 +290,9 @@ class _Matcher:
         """A name or number that another, already paired record bears over there cannot be used there twice."""
         for side in Side:
             paired = self.pairs[f"{side.other}_id"]
+            apart = [pair[side is Side.BOOKS] for pair in self.told.apart]
             there = level.keys[side.other]
-            bearers = there[among(there.index, paired)].dropna()
+            bearers = there[among(there.index, paired) | among(there.index, apart)].dropna()
             own = self._keys(level, side, live_only=True)
             taken = own[among(own, bearers)]
             holders = pd.Series(bearers.index, index=bearers.array)

@@ -25,10 +25,11 @@ from reconcile.compare.leaving import PassedGuards
 from reconcile.compare.overpaying import with_held_overpayments
 from reconcile.compare.policy import MONEY_FIELDS, result_fields, written_fields
 from reconcile.compare.protected import with_protection
+from reconcile.compare.resolving import without_links
 from reconcile.compare.rules import DEPENDS, DISPUTES, NOT_CARRIED, TO
 from reconcile.compare.simulation import agreements_after, simulate
 from reconcile.model.changes import Agreement, Comparison, Decision, Verdict
-from reconcile.model.entities import FIELDS, ROW_FIELDS, Entity, Side, side_and_id
+from reconcile.model.entities import FIELDS, ROW_FIELDS, Entity, Side, key_of, side_and_id
 from reconcile.model.findings import Finding, Severity
 from reconcile.model.guards import Guard, Permission
 from reconcile.model.plan import Action, Operation, Plan
@@ -57,6 +58,10 @@ _DECIDING = {
 """Fields that, while disputed, keep the records waiting that refer to theirs."""
 
 
+Node = tuple[Entity, str]
+"""A record: its kind and its key."""
+
+
 @dataclass(frozen=True, slots=True)
 class Planned:
     """What a push will do, and what waits.
@@ -69,6 +74,7 @@ class Planned:
         left_out: what was decided and yet is not written now: protected documents, payments that would pay more than is
             open, outside effects over their cap, and what waits for one of these.
         passed: guards that people let pass, each with the permission.
+        waits: what waits for what: the record, and the one it refers to.
     """
 
     plan: Plan
@@ -76,6 +82,7 @@ class Planned:
     enforced: Enforced | None = None
     left_out: tuple[Finding, ...] = ()
     passed: tuple[tuple[Guard, Permission], ...] = ()
+    waits: tuple[tuple[Node, Node], ...] = ()
 
 
 def make_plan(
@@ -129,7 +136,14 @@ def make_plan(
         operations, told = list(left.operations), [*told, *left.findings()]
     made_from = {f"{side}/{entity}": planner.sides[side][entity].digest for side in Side for entity in Entity}
     made_from |= {f"base/{entity}": agreements[entity].digest for entity in Entity}
-    return Planned(Plan(company, made_from, tuple(operations)), tuple(told), left, tuple(left_out), tuple(passed))
+    return Planned(
+        Plan(company, made_from, tuple(operations)),
+        tuple(told),
+        left,
+        tuple(left_out),
+        tuple(passed),
+        tuple(planner.waits),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +166,9 @@ class _Planner:
     ) -> None:
         self.comparisons = comparisons
         self.sides = sides
-        self.agreements = agreements
+        self.agreements = {
+            entity: without_links(agreement, comparisons[entity].ended) for entity, agreement in agreements.items()
+        }
         self.references = References()
         for entity in Entity:
             pairs = comparisons[entity].pairs
@@ -160,6 +176,7 @@ class _Planner:
         self.held = self._held_by_findings(findings)
         self.there: dict[tuple[Side, Entity], pd.Index[str]] = {}
         self.notes: list[Finding] = []
+        self.waits: list[tuple[Node, Node]] = []
 
     # What waits
 
@@ -210,9 +227,15 @@ class _Planner:
             changes = self._without_dependants(entity, self._without_dead(entity, changes))
         new = changes[changes["verdict"].isin(_NEW) & ~changes["held"].astype(bool)]
         self._say_what_is_there(entity, new)
+        ended = list(self._unlinked(entity))
         if changes.empty:
-            return []
-        operations = [*self._forgotten(entity, changes), *self._moved(entity, changes), *self._created(entity, new)]
+            return ended
+        operations = [
+            *ended,
+            *self._forgotten(entity, changes),
+            *self._moved(entity, changes),
+            *self._created(entity, new),
+        ]
         return sorted(operations, key=_place)
 
     def _without_dead(self, entity: Entity, changes: pd.DataFrame) -> pd.DataFrame:
@@ -253,6 +276,7 @@ class _Planner:
     def _without_dependants(self, entity: Entity, changes: pd.DataFrame) -> pd.DataFrame:
         """Without records that refer to one that waits, or to one that is not on the side to be written."""
         causes: dict[str, str] = {}
+        edges: list[tuple[str, Node]] = []
         for side in Side:
             writes = changes["verdict"].isin([verdict for verdict, new in _NEW.items() if new is side])
             pairs = changes["books_id"].notna() & changes["billing_id"].notna()
@@ -264,12 +288,15 @@ class _Planner:
                 held = used[among(used["reference"], self.held[referred])]
                 for key, reference in zip(held["key"], held["reference"], strict=True):
                     other = self.held[referred][reference]
+                    edges.append((key, (referred, reference)))
                     causes.setdefault(key, f"{referred.singular} {other.label}, which is held: {other.why}")
                 absent = used[~among(used["reference"], self.there[side.other, referred])]
                 for key, reference in zip(absent["key"], absent["reference"], strict=True):
                     name = self.references.label_of(referred, reference)
+                    edges.append((key, (referred, reference)))
                     causes.setdefault(key, f"{referred.singular} {name}, which is not in {side.other.product}")
         waiting = changes[among(changes["key"], causes) & ~changes["held"].astype(bool)]
+        self.waits += [((entity, key), cause) for key, cause in edges if key in set(waiting["key"])]
         for row in _rows(waiting):
             cause = causes[row["key"]]
             self.held[entity].setdefault(row["key"], _Held(row["label"] or row["key"], f"it waits for {cause}"))
@@ -315,6 +342,20 @@ class _Planner:
         for row in _rows(changes[changes["verdict"] == Verdict.GONE_FROM_BOTH]):
             yield _operation(entity, Action.FORGET, None, row, reason=f"{_sentence(row['reason'])}.")
 
+    def _unlinked(self, entity: Entity) -> Iterator[Operation]:
+        """The ends of links that people have decided on, whatever else waits."""
+        for link in self.comparisons[entity].ended:
+            row = {
+                "key": key_of(Side.BOOKS, link.books_id),
+                "books_id": link.books_id,
+                "billing_id": link.billing_id,
+                "label": link.label,
+                "customer": None,
+                "amount": None,
+                "currency": None,
+            }
+            yield _operation(entity, Action.FORGET, None, row, reason=link.reason)
+
     def _created(self, entity: Entity, new: pd.DataFrame) -> Iterator[Operation]:
         for verdict, side in _NEW.items():
             rows = new[new["verdict"] == verdict]
@@ -347,8 +388,10 @@ class _Planner:
             return
         differences = comparison.differences[among(comparison.differences["key"], pairs["key"])]
         decided: dict[str, dict[str, str]] = defaultdict(dict)
-        for key, name, decision in zip(differences["key"], differences["field"], differences["decision"], strict=True):
-            decided[key][name] = decision
+        reasons: dict[str, dict[str, str]] = defaultdict(dict)
+        columns = (differences[name] for name in ("key", "field", "decision", "reason"))
+        for key, name, decision, reason in zip(*columns, strict=True):
+            decided[key][name], reasons[key][name] = decision, reason
         pairs = pairs[among(pairs["key"], decided) | (pairs["verdict"] == Verdict.SAME_ALREADY)]
         records = {side: self._exact(entity, side, pd.Index(pairs[f"{side}_id"])) for side in Side}
         moving = pairs[among(pairs["key"], differences["key"][among(differences["decision"], TO.values())])]
@@ -357,7 +400,7 @@ class _Planner:
         disputed = dict(zip(links["books_id"], links["unsettled"].fillna(""), strict=True))
         versions = {side: self._versions(entity, side) for side in Side}
         for row, books, billing in zip(_rows(pairs), records[Side.BOOKS], records[Side.BILLING], strict=True):
-            pair = _Pair(entity, row, {Side.BOOKS: books, Side.BILLING: billing}, decided[row["key"]])
+            pair = _Pair(entity, row, {Side.BOOKS: books, Side.BILLING: billing}, decided[row["key"]], reasons)
             known = disputed.get(row["books_id"])
             for operation in pair.operations(None if known is None else frozenset(filter(None, known.split(",")))):
                 if operation.side is None:
@@ -425,9 +468,11 @@ class _Pair:
         row: Mapping[str, Any],
         values: Mapping[Side, Mapping[str, Any]],
         decided: Mapping[str, str],
+        reasons: Mapping[str, Mapping[str, str]],
     ) -> None:
         self.entity = entity
         self.row = row
+        self.reasons = reasons.get(row["key"], {})
         self.values = values
         self.written = [of.name for of in written_fields(entity)]
         self.decided = {name: decision for name, decision in decided.items() if name in self.written}
@@ -479,8 +524,16 @@ class _Pair:
             payload={name: source[name] for name in going},
             agreed={name: value for name, value in agreed.items() if name not in unsettled or name in going},
             unsettled=unsettled - frozenset(going),
-            reason=f"{_sentence(self._titles(going))} from {side.other.product}: {deed} it in {side.product}.",
+            reason=f"{_sentence(self._titles(going))} from {side.other.product}: {deed} it in {side.product}."
+            + self._why(side, going),
         )
+
+    def _why(self, side: Side, going: Sequence[str]) -> str:
+        """Why a value goes where it goes, unless it was simply changed on the side it comes from."""
+        plain = f"changed in {side.other.product}"
+        told = [(name, self.reasons.get(name, plain)) for name in going]
+        why = "; ".join(f"{self._titles([name])} {reason}" for name, reason in told if reason != plain)
+        return f" {_sentence(why)}." if why else ""
 
     def _operation(self, action: Action, side: Side | None, *, unsettled: frozenset[str], **values: Any) -> Operation:
         return _operation(self.entity, action, side, self.row, unsettled=tuple(sorted(unsettled)), **values)

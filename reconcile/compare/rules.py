@@ -42,6 +42,9 @@ NOT_OPEN = "more_than_is_open"
 STALE = "moved_since_the_plan"
 UNPLANNED = "new_since_the_plan"
 
+IGNORED = "ignored_for_now"
+"""A person has said to leave the record alone until a date."""
+
 REFUND = "refund"
 """Not ours: the billing side notes each refund under this name, on the payment, with the amount."""
 
@@ -51,6 +54,6 @@ GONE_FROM = {Side.BOOKS: Verdict.GONE_FROM_BOOKS, Side.BILLING: Verdict.GONE_FRO
 NEW_IN = {Side.BOOKS: Verdict.NEW_IN_BOOKS, Side.BILLING: Verdict.NEW_IN_BILLING}
 
 DISPUTES = frozenset(
-    {CONFLICT, DIFFERENT, FIXED, UNSTORABLE, BUNDLE, UNVOID, PAID_VOID, OVERPAID, MERGE, INEXPRESSIBLE, TOTALS}
+    {CONFLICT, DIFFERENT, FIXED, UNSTORABLE, BUNDLE, UNVOID, PAID_VOID, OVERPAID, MERGE, INEXPRESSIBLE, TOTALS, IGNORED}
 )
 """Rules about single fields: they keep those fields waiting, and others only where the field decides what they mean."""

@@ -17,7 +17,7 @@ import pandas as pd
 
 from reconcile.compare.canonical import References, among, described, is_live
 from reconcile.compare.rounding import Sale, SoldLine, rule_behind
-from reconcile.compare.rules import CLOSED, DEPENDS, ENDED, NOT_CARRIED, REFUND, ROUNDING, UNREAD
+from reconcile.compare.rules import CLOSED, DEPENDS, ENDED, IGNORED, NOT_CARRIED, REFUND, ROUNDING, UNREAD
 from reconcile.model.entities import Entity, Side
 from reconcile.model.findings import Finding, Severity
 from reconcile.model.money import NotExactError, show, to_scaled
@@ -53,7 +53,7 @@ RECEIVED, CREDITS = "payments received", "credits"
 UNKNOWN_RULE = " (by no rule that is known)"
 NOT_COMPARABLE = "methods that differ or are not named"
 _DAY = "payments of "
-_TELLING_NOTES = frozenset({CLOSED, DEPENDS, ENDED, NOT_CARRIED, ROUNDING, UNREAD})
+_TELLING_NOTES = frozenset({CLOSED, DEPENDS, ENDED, IGNORED, NOT_CARRIED, ROUNDING, UNREAD})
 _DAYS = (0, 30, 60, 90)
 
 

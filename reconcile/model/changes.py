@@ -9,6 +9,7 @@ import pandas as pd
 
 from reconcile.model.entities import Entity
 from reconcile.model.findings import Finding
+from reconcile.model.resolutions import Applied, EndedLink
 from reconcile.model.snapshot import digest_of
 
 
@@ -62,6 +63,7 @@ DIFFERENCE_COLUMNS = {
     "billing": "str",
     "decision": "str",
     "reason": "str",
+    "seen": "str",  # exact base, books and billing as canonical JSON, for records that are held; else missing
 }
 LINK_COLUMNS = {"books_id": "str", "billing_id": "str"}
 BASE_COLUMNS = {"books_id": "str", "billing_id": "str", "fields": "str", "unsettled": "str"}
@@ -101,6 +103,8 @@ class Comparison:
         pairs: every pair of records, linked before or matched now: ``books_id``, ``billing_id``, ``linked`` (boolean).
         quiet: number of records on which both sides and the base agree.
         findings: ambiguous matches, conflicts and differences that are held.
+        resolved: what came of each open decision of a person about such a record.
+        ended: links that people have ended; their pairs are not among ``pairs``.
     """
 
     entity: Entity
@@ -109,3 +113,5 @@ class Comparison:
     pairs: pd.DataFrame
     quiet: int
     findings: tuple[Finding, ...]
+    resolved: tuple[Applied, ...] = ()
+    ended: tuple[EndedLink, ...] = ()

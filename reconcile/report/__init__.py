@@ -7,6 +7,7 @@ invisible characters visible. Nothing is computed here that a decision depends o
 
 from __future__ import annotations
 
+from reconcile.report.conflicts import conflicts
 from reconcile.report.html import Shown, display
 from reconcile.report.planned import plan
 from reconcile.report.plots import Picture, ageing_plot, plan_plot
@@ -33,6 +34,7 @@ __all__ = [
     "ageing_plot",
     "banner",
     "changes",
+    "conflicts",
     "counts",
     "differences",
     "display",

@@ -20,6 +20,8 @@ from reconcile.state.schema import (
     LinkRow,
     PendingRow,
     PermissionRow,
+    ResolutionClaimRow,
+    ResolutionRow,
 )
 
 
@@ -101,9 +103,9 @@ def known_identity(engine: Engine, company: str, side: Side) -> KnownIdentity | 
 def put_away(engine: Engine, company: str, side: Side) -> int:
     """Put away what is remembered of the company behind one side, because another one takes its place.
 
-    Links with their bases, cursors, waiting records, permissions and open journal entries go under a key of their own:
-    nothing is lost, and nothing of it is ever taken for the new company's. Journal entries that are answered stay:
-    request ids must not be used twice.
+    Links with their bases, cursors, waiting records, permissions, decisions and open journal entries go under a key of
+    their own: nothing is lost, and nothing of it is ever taken for the new company's. Journal entries that are answered
+    stay: request ids must not be used twice.
 
     Returns:
         How many open journal entries were put away: writes of which nobody will find out any more by themselves.
@@ -120,7 +122,7 @@ def put_away(engine: Engine, company: str, side: Side) -> int:
             .where(IdentityRow.company == company, IdentityRow.side == side.value)
             .values(company=shelf)
         )
-        for table in (LinkRow, CursorRow, PendingRow, PermissionRow):
+        for table in (LinkRow, CursorRow, PendingRow, PermissionRow, ResolutionRow, ResolutionClaimRow):
             connection.execute(update(table).where(table.company == company).values(company=shelf))
         still_open = update(JournalRow).where(
             JournalRow.company == company,

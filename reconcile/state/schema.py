@@ -346,3 +346,42 @@ class PermissionUseRow(Table):
     )
     run_id: Mapped[str] = mapped_column(ForeignKey("run.id"), primary_key=True)
     used_at: Mapped[datetime]
+
+
+class ResolutionRow(Table):
+    """What a person decided about a record (:class:`reconcile.model.resolutions.Resolution`)."""
+
+    __tablename__ = "resolution"
+    __table_args__ = (Index(None, "company", "status"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(_GROWING_ID, primary_key=True)
+    company: Mapped[str] = mapped_column(ForeignKey("company.key"))
+    entity: Mapped[str]
+    choice: Mapped[str]
+    books_id: Mapped[str | None]
+    billing_id: Mapped[str | None]
+    label: Mapped[str] = mapped_column(HostileText)
+    fields: Mapped[str]
+    whole: Mapped[bool]
+    seen: Mapped[str]
+    because: Mapped[str] = mapped_column(HostileText)
+    until: Mapped[date | None]
+    who: Mapped[str] = mapped_column(HostileText)
+    decided_at: Mapped[datetime]
+    status: Mapped[str]
+    closed_at: Mapped[datetime | None]
+    closed_because: Mapped[str] = mapped_column(HostileText)
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("run.id"))
+
+
+class ResolutionClaimRow(Table):
+    """What an open decision is about: of two people who decide the same at once, the key lets in one."""
+
+    __tablename__ = "resolution_claim"
+    __table_args__ = (Index(None, "resolution_id"),)
+
+    company: Mapped[str] = mapped_column(ForeignKey("company.key"), primary_key=True)
+    entity: Mapped[str] = mapped_column(primary_key=True)
+    record_key: Mapped[str] = mapped_column(primary_key=True)
+    aspect: Mapped[str] = mapped_column(primary_key=True)
+    resolution_id: Mapped[int] = mapped_column(_GROWING_ID, ForeignKey("resolution.id"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pandas as pd
@@ -14,9 +14,11 @@ from reconcile.compare.circumstances import Circumstances
 from reconcile.compare.diff import compare_all
 from reconcile.compare.planning import Planned, make_plan
 from reconcile.compare.policy import Policy, written_fields
+from reconcile.compare.resolving import seen_record
 from reconcile.model.changes import BASE_COLUMNS, LINK_COLUMNS, Agreement, Comparison
 from reconcile.model.entities import ROWS_COLUMN, Entity, Kind, Side
 from reconcile.model.findings import Finding
+from reconcile.model.resolutions import Choice, Draft, Resolution
 from reconcile.model.snapshot import Scope, Snapshot, conform, record_dtypes, row_dtypes
 
 MIDNIGHT = datetime(2026, 3, 9, 3, 30, tzinfo=UTC)
@@ -126,6 +128,7 @@ class Trade:
         self.links: dict[Entity, list[dict[str, Any]]] = {entity: [] for entity in Entity}
         self.ended: dict[Entity, list[dict[str, Any]]] = {entity: [] for entity in Entity}
         self.policy = Policy()
+        self.resolutions: list[Resolution] = []
 
     def agree(self, entity: Entity, books_id: str, billing_id: str, *unsettled: str) -> None:
         """Link two records and remember what books holds as agreed, but for the unsettled fields."""
@@ -159,6 +162,34 @@ class Trade:
         if agreed:
             self.agree(Entity(what), books_id, billing_id)
 
+    def decide(
+        self,
+        choice: Choice,
+        entity: Entity,
+        books_id: str | None,
+        billing_id: str | None,
+        *fields: str,
+        until: date | None = None,
+    ) -> Resolution:
+        """Anna decides, having seen what there is now: about these fields, or about all that differs."""
+        differences = self.compare()[entity].differences
+        key = f"books:{books_id}" if books_id else f"billing:{billing_id}"
+        own = differences[(differences["key"] == key).to_numpy(dtype=bool) & differences["seen"].notna().to_numpy()]
+        seen = dict(zip(own["field"], own["seen"], strict=True))
+        held = tuple(own["field"][own["decision"] == "held"])
+        if choice.kept is None or fields:
+            seen = {name: text for name, text in seen.items() if name in fields}
+        for side, record_id in ((self.books, books_id), (self.billing, billing_id)):
+            record = seen_record(side.snapshot(entity), record_id) if record_id else None
+            if choice.kept is None and record is not None:
+                seen[side.side] = record
+        whole = not fields and choice.kept is not None
+        decided = (fields or held) if choice.kept is not None else ()
+        draft = Draft(entity, choice, books_id, billing_id, "Amy", decided, whole, seen, "she said so", until)
+        resolution = Resolution(len(self.resolutions) + 1, draft, "Anna", MIDNIGHT)
+        self.resolutions.append(resolution)
+        return resolution
+
     def _there(self, value: Any) -> Any:
         if isinstance(value, dict):
             return {self._there(key): part for key, part in value.items()}
@@ -189,7 +220,9 @@ class Trade:
         )
 
     def compare(self) -> dict[Entity, Comparison]:
-        return compare_all(self.books.snapshots(), self.billing.snapshots(), self.agreements(), self.policy)
+        return compare_all(
+            self.books.snapshots(), self.billing.snapshots(), self.agreements(), self.policy, self.resolutions
+        )
 
 
 @pytest.fixture

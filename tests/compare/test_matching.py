@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reconcile.compare.canonical import References
-from reconcile.compare.diff import compare
-from reconcile.compare.matching import counterparts, match
+from reconcile.compare.matching import counterparts
 from reconcile.compare.rules import (
     AMBIGUOUS,
     COUNTERPART_UNREADABLE,
@@ -269,13 +267,3 @@ def test_a_delta_must_fetch_the_counterparts_of_what_changed(trade: Trade) -> No
         trade.agreements()[Entity.CUSTOMER],
     )
     assert missing == {Side.BOOKS: ("q2",), Side.BILLING: ("r1",)}
-
-
-def test_who_matched_already_need_not_match_again(trade: Trade) -> None:
-    trade.books.customer("q1", "Amy")
-    trade.billing.customer("r1", "Amy")
-    books, billing = trade.books.snapshot(Entity.CUSTOMER), trade.billing.snapshot(Entity.CUSTOMER)
-    agreement = trade.agreements()[Entity.CUSTOMER]
-    matching = match(Entity.CUSTOMER, books, billing, agreement, References())
-    compared = compare(Entity.CUSTOMER, books, billing, agreement, References(), matching=matching)
-    assert compared.pairs.equals(trade.compare()[Entity.CUSTOMER].pairs)

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from reconcile.compare.planning import simulate
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 LAW = settings(
     max_examples=4 * int(os.environ.get("LAW_EXAMPLES", "5")),
     deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 PERCENTS = {"1": 10_0000000, "2": 0, "3": 8_2500000}

@@ -361,9 +361,7 @@ class Repair:
         decided = {key for one in self.resolutions if one.status is Status.OPEN for key in _named_by(one)}
         own = [one for one in plan.operations if decided & {(one.step, key) for key in _keys(one)}]
         labels = session.labels
-        return Preview(
-            plan, Plan(plan.company, plan.made_from, tuple(own)), session.conflicts, session.folder.plan, labels
-        )
+        return Preview(plan, Plan(plan.company, plan.made_from, tuple(own)), session.conflicts, session.run.id, labels)
 
     def go(self, preview: Preview, *, apply: bool, confirmed: int) -> str:
         """Carry out what was previewed, or less; without ``apply`` only say what would be confirmed.

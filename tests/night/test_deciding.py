@@ -171,8 +171,6 @@ def test_twins_are_told_apart_by_a_person(world: World) -> None:
     assert len(world.books.query("select * from Customer", "Customer")) == 1
     assert [one.status for one in Repair.open(COMPANY).resolutions] == [Status.APPLIED]
     assert held(world) == {"Amy"}
-        row["check"].rpartition("_")[2] for row in Repair.open(COMPANY).open_conflicts.to_dict("records")
-    }
 
 
 def test_a_payment_matched_by_mistake_is_taken_apart_and_booked_on_both_sides(world: World) -> None:

@@ -1,0 +1,261 @@
+"""One run of the product in a forked process that ends as it likes, or is killed at a boundary."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from checks.validation import RESULT_COLUMNS, Validation
+from reconcile import report, session
+from reconcile.config import CompanyConfig, load_config
+from reconcile.filing import file_run
+from reconcile.model.entities import Entity, Side
+from reconcile.session import Session
+from reconcile.sides.billing import BillingWriter
+from reconcile.sides.side import Writable
+from reconcile.state import lease, runs
+from reconcile.state.database import open_state
+from reconcile.verdict import Ending, Execution
+from tests.crash.boundaries import BOUNDARIES, number_commits
+from tests.crash.worlds import COMPANY, SmallWorld
+
+
+@dataclass(frozen=True)
+class Pipe:
+    """One direction between two processes; says and hears small documents, a line each."""
+
+    ends: tuple[int, int] = field(default_factory=os.pipe)
+
+    def say(self, what: Mapping[str, Any]) -> None:
+        os.write(self.ends[1], json.dumps(what).encode() + b"\n")
+
+    def hear(self) -> dict[str, Any]:
+        heard = b""
+        while not heard.endswith(b"\n"):
+            piece = os.read(self.ends[0], 65_536)
+            if not piece:
+                raise EOFError("the other process is gone")
+            heard += piece
+        result: dict[str, Any] = json.loads(heard)
+        return result
+
+    def close(self) -> None:
+        for end in self.ends:
+            os.close(end)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a child ended: killed, or by itself with what it told."""
+
+    killed: bool
+    told: Mapping[str, Any]
+
+    @property
+    def boundaries(self) -> list[str]:
+        """The names of the boundaries that a run which came to its end passed."""
+        return list(self.told.get("boundaries", []))
+
+
+_SINGLE = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
+"""Without these, numpy and pyarrow start threads when they are imported."""
+
+
+def stay_single(module: str) -> None:
+    """Start this module again, unless it was started so that no library makes threads: a process with threads cannot fork."""
+    if any(os.environ.get(name) != value for name, value in _SINGLE.items()):
+        os.execve(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]], {**os.environ, **_SINGLE})
+
+
+def prepare() -> None:
+    """Once, before the first fork: number boundaries, leave out what only people look at (charts, frames, rules)."""
+    number_commits()
+    session.validate = _no_rules
+    Session._save_frame = lambda *_: None  # type: ignore[method-assign]
+    report.display = lambda *_: None
+    report.note = lambda *_: None
+    gc.collect()
+    gc.freeze()
+
+
+def _no_rules(*_: Any, **__: Any) -> Validation:
+    """The accountant's rules have their own tests, and take a second."""
+    return Validation((), pd.DataFrame(columns=list(RESULT_COLUMNS)))
+
+
+def run(world: SmallWorld, deadly: int = 0) -> Ended:
+    """One run of the product, from opening to tie-out; killed at boundary ``deadly``, if there are as many."""
+    return forked(world, lambda: _second_half(_first_half(world, deadly)))
+
+
+def _first_half(world: SmallWorld, deadly: int) -> Session:
+    """What comes before the first write to a side."""
+    session.connect_writers = lambda _config, company, _engine: _sides(world, company)
+    BOUNDARIES.open(deadly)
+    opened = Session.open(company=COMPANY, apply=True)
+    opened.pull()
+    opened.compare()
+    opened.validate()
+    opened.make_plan()
+    return opened
+
+
+def _second_half(opened: Session) -> dict[str, Any]:
+    """The five steps and the tie-out."""
+    for entity in Entity:
+        opened.push(entity)
+    opened.tie_out()
+    engine = open_state(opened.config.state_url)
+    ended = runs.get(engine, opened.run.id)
+    return {
+        "outcome": ended.outcome.value,
+        "reason": ended.reason,
+        "green": ended.control_totals.get("green"),
+        "settled": [f"{one.entry.step} {one.entry.operation['label']}: {one.evidence}" for one in opened.settled],
+    }
+
+
+@contextmanager
+def planned_once(world: SmallWorld) -> Iterator[Planned]:
+    """A run that has made its plan and waits; from there it is carried out as often as wanted, each time in a fork."""
+    to_child, from_child = Pipe(), Pipe()
+    _insist_on_one_thread()
+    child = os.fork()
+    if child == 0:
+        _in_child(world, lambda: _serve(world, to_child, from_child), world.root / "served.json")
+    try:
+        first = from_child.hear()
+        yield Planned(world, first.get("passed", 0), first, to_child, from_child)
+    finally:
+        to_child.say({"deadly": -1})
+        os.waitpid(child, 0)
+        for pipe in (to_child, from_child):
+            pipe.close()
+
+
+def _serve(world: SmallWorld, to_child: Pipe, from_child: Pipe) -> dict[str, Any]:
+    try:
+        opened = _first_half(world, 0)
+    except Exception as error:  # noqa: BLE001  it is told, and judged by the parent
+        from_child.say(_told(error))
+        return {}
+    _let_go_of_connections(opened)
+    from_child.say({"passed": len(BOUNDARIES.names)})
+    answer = world.root / "answer.json"
+    while (deadly := to_child.hear()["deadly"]) >= 0:
+        answer.unlink(missing_ok=True)
+        child = os.fork()
+        if child == 0:
+            BOUNDARIES.deadly = deadly
+            _in_child(world, lambda: _second_half(opened), answer)
+        _, status = os.waitpid(child, 0)
+        from_child.say({"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0})
+    return {}
+
+
+def _let_go_of_connections(opened: Session) -> None:
+    """No connection may be shared between processes."""
+    opened._engine.dispose()
+    for side in opened._readers.values():
+        for name in ("_engine", "_write_engine"):
+            if hasattr(side, name):
+                getattr(side, name).dispose()
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run with a plan.
+
+    Attributes:
+        passed: boundaries before the plan was made.
+        first: what the first half told; an ``error`` when it did not come to a plan.
+    """
+
+    world: SmallWorld
+    passed: int
+    first: Mapping[str, Any]
+    to_child: Pipe
+    from_child: Pipe
+
+    def carry_out(self, deadly: int = 0) -> Ended:
+        """The five steps and the tie-out, in a process of their own; the world is as it was when the plan was made."""
+        self.to_child.say({"deadly": deadly})
+        ended = self.from_child.hear()
+        if ended["signal"]:
+            return Ended(True, ended)
+        return Ended(False, json.loads((self.world.root / "answer.json").read_text(encoding="utf-8")))
+
+
+def _sides(world: SmallWorld, company: CompanyConfig) -> Mapping[Side, Writable]:
+    return {Side.BOOKS: world.books(), Side.BILLING: BillingWriter(company.billing.url, company.key, company.currency)}
+
+
+def after_death(world: SmallWorld) -> Ended:
+    """What the runner does when a run's process is dead: the company is free again, the run is judged and filed."""
+
+    def work() -> dict[str, Any]:
+        config = load_config()
+        engine = open_state(config.state_url)
+        outcomes = []
+        for dead in runs.find(engine, COMPANY, limit=50):
+            if dead.ended_at is None:
+                lease.release_run(engine, dead.id)
+                filed = file_run(config, engine, dead.id, Execution(Ending.KERNEL_DIED, "The process was killed."))
+                outcomes.append(filed.outcome.value)
+        return {"outcomes": outcomes}
+
+    return forked(world, work)
+
+
+def forked(world: SmallWorld, work: Callable[[], dict[str, Any]]) -> Ended:
+    """Do something in a child; what it returns (or raises) comes back by a file."""
+    answer = world.root / "answer.json"
+    answer.unlink(missing_ok=True)
+    _insist_on_one_thread()
+    child = os.fork()
+    if child == 0:
+        _in_child(world, work, answer)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return Ended(True, {"signal": os.WTERMSIG(status)})
+    return Ended(False, json.loads(answer.read_text(encoding="utf-8")))
+
+
+def _told(error: Exception) -> dict[str, Any]:
+    return {"error": type(error).__name__, "words": str(error), "trace": traceback.format_exc()}
+
+
+def _insist_on_one_thread() -> None:
+    threads = len(os.listdir("/proc/self/task"))
+    if threads != 1:
+        raise RuntimeError(f"a process that forks has exactly one thread, not {threads}")
+
+
+def _in_child(world: SmallWorld, work: Callable[[], dict[str, Any]], answer: Path) -> None:
+    gc.disable()
+    try:
+        os.chdir(world.root)
+        world.enter()
+        quiet = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(quiet, 1)
+        if not os.environ.get("CRASH_LOUD"):
+            os.dup2(quiet, 2)
+        try:
+            told = work()
+        except Exception as error:  # noqa: BLE001  it is told, and judged by the parent
+            told = _told(error)
+        told["boundaries"] = BOUNDARIES.names
+        answer.write_text(json.dumps(told), encoding="utf-8")
+    finally:
+        sys.stdout.flush()
+        os._exit(0)

@@ -1,0 +1,221 @@
+"""Kill a run at every boundary, then let it recover; kill some recoveries, too.
+
+    python -m tests.crash.everywhere                          all boundaries of both worlds on SQLite
+    python -m tests.crash.everywhere --state postgresql://... the same on PostgreSQL
+    python -m tests.crash.everywhere --world day --at 87      one crash, told in full
+    python -m tests.crash.everywhere --world day --at 87 31   a crash, and one in the recovery from it
+
+A run is carried to its plan once and then carried out in a fork per boundary: what is killed is a whole process with
+its own connections. A crash leaves a world; two crashes that leave the same world (:func:`~tests.crash.invariants.memory`)
+are recovered from once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from tests.crash import child, invariants
+from tests.crash.child import Ended
+from tests.crash.invariants import Image
+from tests.crash.worlds import PostgresState, SmallWorld, SqliteState, a_working_day, before_the_first_sync
+
+WORLDS = ("first", "day")
+QUIET = "Nothing had to be written"
+
+
+@dataclass
+class Report:
+    """What came of it."""
+
+    state: str
+    boundaries: dict[str, int] = field(default_factory=dict)
+    crashes: int = 0
+    recoveries: int = 0
+    crashes_in_recovery: int = 0
+    quiet_runs: int = 0
+    broken: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    cpu: float = 0.0
+
+
+class Explorer:
+    """All crashes of one world on one kind of state."""
+
+    def __init__(self, world: SmallWorld, which: str, report: Report, draw: random.Random, share: float) -> None:
+        self._world = world
+        self._draw = draw
+        self.share = share
+        self._which = which
+        self._report = report
+        self._known: set[str] = set()
+        self._quiet: set[str] = set()
+        before_the_first_sync(world)
+        if which == "day":
+            self._undisturbed()
+            a_working_day(world)
+        world.keep("start")
+        self.before = invariants.image(world)
+        ended = self._undisturbed()
+        self.names = ended.boundaries
+        self.after: Image = invariants.image(world)
+        report.boundaries[which] = len(self.names)
+        if list(invariants.broken_in_the_end(world, self.after)):
+            raise RuntimeError("the undisturbed run is broken itself")
+        self._check_quiet("undisturbed")
+
+    def _undisturbed(self) -> Ended:
+        ended = child.run(self._world)
+        if not _agreed(ended):
+            raise RuntimeError(f"the undisturbed run does not agree: {ended.told}")
+        return ended
+
+    def everywhere(self) -> None:
+        """One crash at each boundary, each recovered from."""
+        self._each_boundary("start", 1, self._recover)
+
+    def in_recovery(self, pairs: int, of_each: float) -> None:
+        """Crashes at drawn boundaries, and then at a drawn share of the boundaries of the recovery."""
+        for deadly in self._draw.sample(range(1, len(self.names) + 1), min(pairs, len(self.names))):
+            self._world.put_back("start")
+            ended = child.run(self._world, deadly)
+            if not ended.killed:
+                raise RuntimeError(f"boundary {deadly} was not reached")
+            self._report.crashes += 1
+            self._die(f"{self._which} {deadly}")
+            self._world.keep("again")
+            recovered = child.run(self._world)
+            before = self._report.crashes
+            self._each_boundary("again", 1, self._recover, f"{deadly} ", recovered.boundaries, of_each)
+            self._report.crashes_in_recovery += self._report.crashes - before
+
+    def _each_boundary(
+        self,
+        start: str,
+        first: int,
+        then: Callable[[str], None],
+        told: str = "",
+        names: Sequence[str] = (),
+        of_each: float = 1.0,
+    ) -> None:
+        names = names or self.names
+        self._world.put_back(start)
+        with child.planned_once(self._world) as planned:
+            if "error" in planned.first:
+                self._say(f"{told}no plan", [str(planned.first)])
+                return
+            self._world.keep("planned")
+            for deadly in range(first, len(names) + 1):
+                if self._draw.random() >= of_each:
+                    continue
+                if deadly <= planned.passed:
+                    self._world.put_back(start)
+                    ended = child.run(self._world, deadly)
+                else:
+                    self._world.put_back("planned")
+                    ended = planned.carry_out(deadly)
+                where = f"{self._which} {told}{deadly} ({names[deadly - 1]})"
+                if not ended.killed:
+                    self._say(where, [f"was not reached: {ended.told}"])
+                    continue
+                self._report.crashes += 1
+                self._say(where, invariants.broken_at_once(self._world, self.before, self.after))
+                then(where)
+
+    def _recover(self, where: str) -> None:
+        fingerprint = invariants.memory(self._world)
+        if fingerprint in self._known:
+            return
+        self._known.add(fingerprint)
+        if self._draw.random() >= self.share:
+            return
+        self._die(where)
+        ended = child.run(self._world)
+        self._report.recoveries += 1
+        if not _agreed(ended):
+            self._say(where, [f"the next run does not agree: {ended.told}"])
+        self._say(where, invariants.broken_in_the_end(self._world, self.after))
+        self._check_quiet(where)
+
+    def _die(self, where: str) -> None:
+        ended = child.after_death(self._world)
+        if "error" in ended.told:
+            self._say(where, [f"the death could not be filed: {ended.told}"])
+
+    def _check_quiet(self, where: str) -> None:
+        fingerprint = invariants.memory(self._world)
+        if fingerprint in self._quiet:
+            return
+        self._quiet.add(fingerprint)
+        ended = child.run(self._world)
+        self._report.quiet_runs += 1
+        if not _agreed(ended) or not ended.told["reason"].startswith(QUIET):
+            self._say(where, [f"the run after that is not quiet: {ended.told}"])
+
+    def _say(self, where: str, broken: Sequence[str]) -> None:
+        for one in broken:
+            self._report.broken.append(f"{where}: {one}")
+            sys.stderr.write(f"{where}: {one[:1500]}\n")
+
+
+def _agreed(ended: Ended) -> bool:
+    return ended.told.get("outcome") == "agreed" and bool(ended.told.get("green"))
+
+
+def explore(state: str, worlds: Sequence[str], pairs: int, share: float, seed: int) -> Report:
+    """Everything.
+
+    Args:
+        state: ``sqlite``, or the address of an empty PostgreSQL database.
+        worlds: ``first``, ``day``.
+        pairs: number of first crashes whose recovery is killed, too, at a third of its boundaries.
+        share: of the different worlds that crashes leave, how many are recovered from.
+        seed: what draws.
+    """
+    report = Report(state.partition(":")[0])
+    started, cpu = time.monotonic(), time.process_time()
+    child.prepare()
+    for which in worlds:
+        with tempfile.TemporaryDirectory(dir=_fast_folder()) as folder:
+            draw = random.Random(f"{seed} {which} {report.state}")  # noqa: S311  a seed replays it
+            explorer = Explorer(_made(Path(folder), state), which, report, draw, share)
+            explorer.everywhere()
+            explorer.in_recovery(pairs, 1 / 3)
+    report.seconds, report.cpu = time.monotonic() - started, time.process_time() - cpu
+    return report
+
+
+def _made(root: Path, state: str) -> SmallWorld:
+    kept = SqliteState(root / "state.db") if state == "sqlite" else PostgresState(state)
+    return SmallWorld.made(root, kept)
+
+
+def _fast_folder() -> str | None:
+    """Memory, where there is a folder of it: no test cuts the machine's power."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+
+
+def main() -> int:
+    """The command."""
+    child.stay_single(__spec__.name)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--state", default="sqlite")
+    parser.add_argument("--world", choices=WORLDS, action="append")
+    parser.add_argument("--pairs", type=int, default=6)
+    parser.add_argument("--share", type=float, default=1.0)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    report = explore(given.state, given.world or WORLDS, given.pairs, given.share, given.seed)
+    json.dump(asdict(report), sys.stdout, indent=1)
+    return 1 if report.broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,403 @@
+"""A small company on both sides, in files: a first sync, and a working day that does everything once each way."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Protocol
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import Engine, select
+
+from reconcile.config import CONFIG_VARIABLE, load_config
+from reconcile.model.entities import Entity, Side
+from reconcile.sandbox.billing import day, ledger
+from reconcile.sandbox.billing.database import create_database, open_database, transaction
+from reconcile.sandbox.billing.schema import Invoice, Payment, TaxRate
+from reconcile.state.database import migrate
+from reconcile.state.tokens import make_key_file
+from tests.crash.filed import FiledSide
+
+COMPANY = "craigs"
+TODAY = date(2026, 11, 22)
+DATE = TODAY.isoformat()
+
+CONFIGURATION = """\
+state = "{state}"
+runs = "runs"
+
+[companies.craigs]
+name = "Craig's Design and Landscaping Services"
+
+[companies.craigs.books]
+base_url = "https://quickbooks.api.intuit.com"
+discovery_url = "https://developer.intuit.com/.well-known/openid_configuration/"
+realm_id = "1"
+
+[companies.craigs.billing]
+url = "sqlite:///billing.db"
+"""
+
+
+class State(Protocol):
+    """A state database whose whole content can be kept and put back."""
+
+    url: str
+
+    def keep(self, name: str) -> None:
+        """Remember its content under a name."""
+
+    def put_back(self, name: str) -> None:
+        """Make it as it was."""
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        """What a query finds, read past the product."""
+
+
+class SqliteState:
+    """A state in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.url = f"sqlite:///{path}"
+        migrate(self.url)
+
+    def keep(self, name: str) -> None:
+        keep_sqlite(self.path, self.path.with_name(f"{name}-{self.path.name}"))
+
+    def put_back(self, name: str) -> None:
+        put_back_sqlite(self.path.with_name(f"{name}-{self.path.name}"), self.path)
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        return sqlite_rows(self.path, query)
+
+
+class PostgresState:
+    """A state in a database of a PostgreSQL server; ``url`` is as the product takes it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._plain = url.replace("postgresql+psycopg://", "postgresql://", 1)
+        self._kept: dict[str, dict[str, list[tuple[Any, ...]]]] = {}
+        migrate(url)
+        with psycopg.connect(self._plain, autocommit=True) as connection:
+            self._tables = _in_order(connection)
+
+    def keep(self, name: str) -> None:
+        with psycopg.connect(self._plain) as connection:
+            self._kept[name] = {
+                table: connection.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(table))).fetchall()
+                for table in self._tables
+            }
+
+    def put_back(self, name: str) -> None:
+        with psycopg.connect(self._plain) as connection:
+            for table in reversed(self._tables):
+                connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table)))
+            for table, rows in self._kept[name].items():
+                if not rows:
+                    continue
+                holders = sql.SQL(", ").join(sql.Placeholder() * len(rows[0]))
+                insert = sql.SQL("INSERT INTO {} OVERRIDING SYSTEM VALUE VALUES ({})")
+                with connection.cursor() as cursor:
+                    cursor.executemany(insert.format(sql.Identifier(table), holders), rows)
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        with psycopg.connect(self._plain) as connection:
+            cursor = connection.execute(query)
+            names = [column.name for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _in_order(connection: psycopg.Connection[Any]) -> list[str]:
+    from reconcile.state.schema import Table  # noqa: PLC0415  only where it is needed
+
+    known = [table.name for table in Table.metadata.sorted_tables]
+    there = {row[0] for row in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")}
+    return [table for table in known if table in there]
+
+
+def keep_sqlite(path: Path, copy: Path) -> None:
+    """Copy a SQLite database, whatever its log holds."""
+    with closing(sqlite3.connect(path)) as here, closing(sqlite3.connect(copy)) as there:
+        here.backup(there)
+
+
+def put_back_sqlite(copy: Path, path: Path) -> None:
+    """Put a copy in a database's place; the log of the old one goes."""
+    for suffix in ("-wal", "-shm", "-journal"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    shutil.copyfile(copy, path)
+
+
+def sqlite_rows(path: Path, query: str) -> list[dict[str, Any]]:
+    """What a query finds in a SQLite database, as a reader of its own."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute(query)]
+
+
+@dataclass
+class SmallWorld:
+    """One company: books in a file, billing in a real ReliaBills database, state in either database."""
+
+    root: Path
+    state: State
+
+    @classmethod
+    def made(cls, root: Path, state: State) -> SmallWorld:
+        """Both sides without a record; the configuration that names them."""
+        path = root / "reconcile.toml"
+        path.write_text(CONFIGURATION.format(state=state.url), encoding="utf-8")
+        make_key_file(load_config(path).key_file)
+        (root / "runs").mkdir()
+        create_database(str(root / "billing.db"), company_id=COMPANY, company_name="Craig's").dispose()
+        world = cls(root, state)
+        world.books().save()
+        return world
+
+    def enter(self) -> None:
+        """Make it the product's own, in this process."""
+        os.environ[CONFIG_VARIABLE] = str(self.root / "reconcile.toml")
+
+    def books(self) -> FiledSide:
+        """QuickBooks as it is now."""
+        return FiledSide(Side.BOOKS, self.root / "books.pickle", self.root / "left.log")
+
+    def billing(self) -> Engine:
+        """ReliaBills, for staff at work there."""
+        return open_database(str(self.root / "billing.db"))
+
+    def billing_rows(self, query: str) -> list[dict[str, Any]]:
+        """What a query finds in ReliaBills, read past the product."""
+        return sqlite_rows(self.root / "billing.db", query)
+
+    def keep(self, name: str) -> None:
+        """Remember both sides and the state under a name."""
+        self.state.keep(name)
+        keep_sqlite(self.root / "billing.db", self.root / f"{name}-billing.db")
+        shutil.copyfile(self.root / "books.pickle", self.root / f"{name}-books.pickle")
+        (self.root / f"{name}-left.log").write_text((self.root / "left.log").read_text() if (self.root / "left.log").exists() else "")
+
+    def put_back(self, name: str) -> None:
+        """Both sides and the state as they were."""
+        self.state.put_back(name)
+        put_back_sqlite(self.root / f"{name}-billing.db", self.root / "billing.db")
+        shutil.copyfile(self.root / f"{name}-books.pickle", self.root / "books.pickle")
+        shutil.copyfile(self.root / f"{name}-left.log", self.root / "left.log")
+
+
+# ------------------------------------------------------------------------------------------------ people at work
+
+
+def line(product: str | None, quantity: int, price: int, *, taxable: bool = False) -> dict[str, Any]:
+    """A line of an invoice in QuickBooks: quantity in pieces, price in cents."""
+    return {
+        "product_id": product,
+        "description": None,
+        "quantity": quantity * 10_000_000,
+        "unit_price": price * 100_000,
+        "amount": quantity * price,
+        "taxable": taxable,
+    }
+
+
+class BooksPeople:
+    """People who work in QuickBooks; records are named as people name them."""
+
+    def __init__(self, side: FiledSide) -> None:
+        self.side = side
+
+    def id_of(self, entity: Entity, label: str) -> str:
+        """The id of what people call this."""
+        column = {"customer": "display_name", "invoice": "number", "payment": "reference"}.get(entity.value, "name")
+        found = [key for key, record in self.side._records[entity].items() if record.fields.get(column) == label]
+        assert len(found) == 1, f"{len(found)} {entity.plural} are called {label!r}"
+        return found[0]
+
+    def customer(self, name: str, **more: Any) -> None:
+        usual = {"given_name": "Accounts Payable", "family_name": name, "email": "payable@example.com"}
+        self.side.add(Entity.CUSTOMER, **{"display_name": name, **usual, "taxable": False, "active": True, **more})
+
+    def product(self, name: str, cents: int, **more: Any) -> None:
+        price = cents * 100_000
+        self.side.add(Entity.PRODUCT, **{"name": name, "unit_price": price, "taxable": False, "active": True, **more})
+
+    def rate(self, name: str, percent: int) -> None:
+        self.side.add(Entity.TAX_RATE, name=name, percent=percent * 10_000_000, agency="State", active=True)
+
+    def invoice(
+        self, number: str, customer: str, product: str, quantity: int, cents: int, rate: str | None = None, **more: Any
+    ) -> None:
+        self.side.add(
+            Entity.INVOICE,
+            **{
+                "number": number,
+                "customer_id": self.id_of(Entity.CUSTOMER, customer),
+                "invoice_date": DATE,
+                "due_date": DATE,
+                "tax_rate_id": None if rate is None else self.id_of(Entity.TAX_RATE, rate),
+                "lines": [line(self.id_of(Entity.PRODUCT, product), quantity, cents, taxable=rate is not None)],
+                "void": False,
+                **more,
+            },
+        )
+
+    def payment(self, reference: str, customer: str, cents: int, applied: Mapping[str, int]) -> None:
+        self.side.add(
+            Entity.PAYMENT,
+            customer_id=self.id_of(Entity.CUSTOMER, customer),
+            payment_date=DATE,
+            amount=cents,
+            credit=0,
+            method="check",
+            reference=reference,
+            applications=[
+                {"invoice_id": self.id_of(Entity.INVOICE, number), "amount": part} for number, part in applied.items()
+            ],
+            void=False,
+        )
+
+    def edit(self, entity: Entity, label: str, **values: Any) -> None:
+        self.side.edit(entity, self.id_of(entity, label), **values)
+
+    def remove(self, entity: Entity, label: str) -> None:
+        self.side.remove(entity, self.id_of(entity, label))
+
+
+class BillingPeople:
+    """People who work in ReliaBills."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def customer(self, name: str, **more: Any) -> None:
+        usual = {"first_name": "Accounts Payable", "last_name": name, "email": "payable@example.com"}
+        day.new_customer(self.engine, **{"account_name": name, **usual, **more})
+
+    def product(self, name: str, price: str) -> None:
+        day.new_product(self.engine, name, price)
+
+    def rate(self, name: str, percent: str) -> None:
+        day.new_tax_rate(self.engine, name, percent, "State")
+
+    def invoice(
+        self, number: str, customer: str, product: str, quantity: str, price: str, rate: str | None = None
+    ) -> None:
+        lines = [(product, quantity, price)]
+        day.new_invoice(self.engine, customer, lines, on=TODAY, number=number, tax_rate=rate, days_to_pay=0)
+
+    def payment(self, reference: str, applied: Mapping[str, str]) -> None:
+        day.take_payment(self.engine, applied, on=TODAY, method="check", online=False, reference=reference)
+
+    def void_payment(self, reference: str) -> None:
+        with transaction(self.engine) as session:
+            ledger.void_payment(session, session.scalars(select(Payment).filter_by(reference=reference)).one())
+
+    def remove_invoice(self, number: str) -> None:
+        with transaction(self.engine) as session:
+            session.delete(session.scalars(select(Invoice).filter_by(number=number)).one())
+
+    def edit_rate(self, name: str, **changes: Any) -> None:
+        with transaction(self.engine) as session:
+            rate = session.scalars(select(TaxRate).filter_by(name=name)).one()
+            for column, value in changes.items():
+                setattr(rate, column, value)
+
+
+def _at_work(world: SmallWorld, work: Callable[[BooksPeople, BillingPeople], None]) -> None:
+    side, engine = world.books(), world.billing()
+    work(BooksPeople(side), BillingPeople(engine))
+    side.save()
+    engine.dispose()
+
+
+def before_the_first_sync(world: SmallWorld) -> None:
+    """Each kind of record on either side alone, and once on both."""
+
+    def work(books: BooksPeople, billing: BillingPeople) -> None:
+        books.customer("Amy's Bird Sanctuary", phone="555-0001")
+        books.customer("Zoo Supplies")
+        books.product("Sod", 2500)
+        books.product("Rocks", 700)
+        books.rate("State", 7)
+        books.invoice("1001", "Amy's Bird Sanctuary", "Sod", 4, 2500, rate="State")
+        books.invoice("1002", "Amy's Bird Sanctuary", "Sod", 1, 2500)
+        books.payment("77", "Amy's Bird Sanctuary", 6000, {"1001": 6000})
+        billing.customer("Bayshore")
+        billing.customer("Old Mill")
+        billing.product("Mulch", "45.125")
+        billing.product("Stones", "3")
+        billing.rate("City", "2")
+        billing.invoice("2001", "Bayshore", "Mulch", "3", "45.125")
+        billing.invoice("2002", "Bayshore", "Stones", "2", "3")
+        billing.payment("88", {"2001": "60"})
+        books.customer("Cool Cars")
+        billing.customer("Cool Cars")
+        books.product("Gardening", 1000)
+        billing.product("Gardening", "10")
+        books.rate("Both", 5)
+        billing.rate("Both", "5")
+        books.invoice("3001", "Cool Cars", "Gardening", 2, 1000)
+        billing.invoice("3001", "Cool Cars", "Gardening", "2", "10")
+        books.payment("99", "Cool Cars", 500, {"3001": 500})
+        billing.payment("99", {"3001": "5"})
+        books.invoice("4001", "Cool Cars", "Gardening", 1, 1000)
+
+    _at_work(world, work)
+
+
+def a_working_day(world: SmallWorld) -> None:
+    """After a first sync: each kind of record made, edited, ended and recorded twice, in both directions."""
+
+    def work(books: BooksPeople, billing: BillingPeople) -> None:
+        books.edit(Entity.CUSTOMER, "Amy's Bird Sanctuary", phone="555-0002")
+        day.edit_customer(billing.engine, "Bayshore", phone="555-0003")
+        books.edit(Entity.CUSTOMER, "Zoo Supplies", active=False)
+        day.inactivate_customer(billing.engine, "Old Mill")
+        books.customer("Dylan")
+        billing.customer("Esther")
+        books.edit(Entity.CUSTOMER, "Cool Cars", city="Tucson")
+        day.edit_customer(billing.engine, "Cool Cars", city="Tucson")
+
+        books.edit(Entity.PRODUCT, "Sod", unit_price=260_000_000)
+        day.change_price(billing.engine, "Mulch", "46")
+        books.edit(Entity.PRODUCT, "Rocks", active=False)
+        books.product("Trimming", 3500)
+        billing.product("Planting", "12.5")
+
+        books.edit(Entity.TAX_RATE, "Both", agency="County")
+        books.rate("Resort", 3)
+        billing.rate("Lake", "4")
+
+        books.edit(Entity.INVOICE, "1001", memo="thank you")
+        day.edit_invoice(billing.engine, "2001", memo="see you")
+        books.edit(Entity.INVOICE, "1002", void=True)
+        day.void_invoice(billing.engine, "2002")
+        books.invoice("1003", "Dylan", "Trimming", 2, 3500, rate="Resort")
+        billing.invoice("2003", "Esther", "Planting", "2", "12.5", rate="Lake")
+        books.invoice("1004", "Cool Cars", "Gardening", 3, 1000)
+        billing.invoice("1004", "Cool Cars", "Gardening", "3", "10")
+        books.remove(Entity.INVOICE, "4001")
+        billing.remove_invoice("4001")
+
+        books.edit(Entity.PAYMENT, "77", void=True)
+        billing.void_payment("88")
+        books.payment("78", "Dylan", 2000, {"1003": 2000})
+        billing.payment("89", {"2003": "5"})
+        books.edit(Entity.PAYMENT, "99", payment_date="2026-11-21")
+
+    _at_work(world, work)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """One small document."""
+    path.write_text(json.dumps(content), encoding="utf-8")

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,13 @@ from reconcile.filing import file_run
 from reconcile.model.entities import Entity, Side
 from reconcile.session import Session
 from reconcile.sides.billing import BillingWriter
-from reconcile.sides.side import Writable
+from reconcile.sides.quickbooks.writer import MEMORY
+from reconcile.sides.side import RequestMemory, Writable, Write
 from reconcile.state import lease, runs
 from reconcile.state.database import open_state
 from reconcile.verdict import Ending, Execution
 from tests.crash.boundaries import BOUNDARIES, number_commits
+from tests.crash.filed import FiledSide, Trouble
 from tests.crash.worlds import COMPANY, SmallWorld
 
 
@@ -93,16 +96,40 @@ def _no_rules(*_: Any, **__: Any) -> Validation:
     return Validation((), pd.DataFrame(columns=list(RESULT_COLUMNS)))
 
 
-def run(world: SmallWorld, deadly: int = 0) -> Ended:
+@dataclass(frozen=True)
+class Circumstances:
+    """Under which a run is carried out.
+
+    Attributes:
+        mode: ``census`` or ``delta``.
+        trouble: how QuickBooks misbehaves.
+        interrupt: what a person does in QuickBooks in the middle of it.
+        memory: what QuickBooks promises of lost requests.
+        clock: by how much our clock is off.
+    """
+
+    mode: str = "census"
+    trouble: Trouble = field(default_factory=Trouble)
+    interrupt: Callable[[FiledSide, Write], None] | None = None
+    memory: RequestMemory = MEMORY
+    clock: timedelta = timedelta()
+
+
+AS_USUAL = Circumstances()
+
+
+def run(world: SmallWorld, deadly: int = 0, under: Circumstances = AS_USUAL) -> Ended:
     """One run of the product, from opening to tie-out; killed at boundary ``deadly``, if there are as many."""
-    return forked(world, lambda: _second_half(_first_half(world, deadly)))
+    return forked(world, lambda: _second_half(_first_half(world, deadly, under)))
 
 
-def _first_half(world: SmallWorld, deadly: int) -> Session:
+def _first_half(world: SmallWorld, deadly: int, under: Circumstances = AS_USUAL) -> Session:
     """What comes before the first write to a side."""
-    session.connect_writers = lambda _config, company, _engine: _sides(world, company)
+    session.connect_writers = lambda _config, company, _engine: _sides(world, company, under)
+    if under.clock:
+        _shift_our_clock(under.clock)
     BOUNDARIES.open(deadly)
-    opened = Session.open(company=COMPANY, apply=True)
+    opened = Session.open(company=COMPANY, apply=True, mode=under.mode)
     opened.pull()
     opened.compare()
     opened.validate()
@@ -121,6 +148,7 @@ def _second_half(opened: Session) -> dict[str, Any]:
         "outcome": ended.outcome.value,
         "reason": ended.reason,
         "green": ended.control_totals.get("green"),
+        "folder": ended.folder,
         "settled": [f"{one.entry.step} {one.entry.operation['label']}: {one.evidence}" for one in opened.settled],
     }
 
@@ -196,8 +224,28 @@ class Planned:
         return Ended(False, json.loads((self.world.root / "answer.json").read_text(encoding="utf-8")))
 
 
-def _sides(world: SmallWorld, company: CompanyConfig) -> Mapping[Side, Writable]:
-    return {Side.BOOKS: world.books(), Side.BILLING: BillingWriter(company.billing.url, company.key, company.currency)}
+def _sides(world: SmallWorld, company: CompanyConfig, under: Circumstances) -> Mapping[Side, Writable]:
+    books = world.books(under.trouble, under.memory)
+    books.interrupt = under.interrupt
+    return {Side.BOOKS: books, Side.BILLING: BillingWriter(company.billing.url, company.key, company.currency)}
+
+
+def _shift_our_clock(by: timedelta) -> None:
+    """Our own clock is off, in every module of the product but the two systems'; the sides' and the database's are not."""
+
+    class AnyMoment(type):
+        def __instancecheck__(cls, instance: object) -> bool:
+            return isinstance(instance, datetime)
+
+    class Shifted(datetime, metaclass=AnyMoment):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) + by
+
+    theirs = ("reconcile.sides", "reconcile.sandbox")
+    for name, module in list(sys.modules.items()):
+        if name.startswith("reconcile.") and not name.startswith(theirs) and getattr(module, "datetime", None) is datetime:
+            module.datetime = Shifted  # type: ignore[attr-defined]
 
 
 def after_death(world: SmallWorld) -> Ended:

@@ -25,7 +25,7 @@ from pathlib import Path
 from tests.crash import child, invariants
 from tests.crash.child import Ended
 from tests.crash.invariants import Image
-from tests.crash.worlds import PostgresState, SmallWorld, SqliteState, a_working_day, before_the_first_sync
+from tests.crash.worlds import PostgresState, SmallWorld, SqliteState, a_working_day, before_the_first_sync, fast_folder
 
 WORLDS = ("first", "day")
 QUIET = "Nothing had to be written"
@@ -183,7 +183,7 @@ def explore(state: str, worlds: Sequence[str], pairs: int, share: float, seed: i
     started, cpu = time.monotonic(), time.process_time()
     child.prepare()
     for which in worlds:
-        with tempfile.TemporaryDirectory(dir=_fast_folder()) as folder:
+        with tempfile.TemporaryDirectory(dir=fast_folder()) as folder:
             draw = random.Random(f"{seed} {which} {report.state}")  # noqa: S311  a seed replays it
             explorer = Explorer(_made(Path(folder), state), which, report, draw, share)
             explorer.everywhere()
@@ -195,11 +195,6 @@ def explore(state: str, worlds: Sequence[str], pairs: int, share: float, seed: i
 def _made(root: Path, state: str) -> SmallWorld:
     kept = SqliteState(root / "state.db") if state == "sqlite" else PostgresState(state)
     return SmallWorld.made(root, kept)
-
-
-def _fast_folder() -> str | None:
-    """Memory, where there is a folder of it: no test cuts the machine's power."""
-    return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 
 
 def main() -> int:

@@ -9,12 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
+from reconcile.errors import LeaseError
 from reconcile.model.entities import Entity
+from reconcile.state import audit, lease
+from reconcile.state.database import open_state
+from reconcile.state.journal import Journal
 from tests.crash.filed import stored, told
-from tests.crash.worlds import SmallWorld
+from tests.crash.worlds import COMPANY, SmallWorld
 
 Record = Mapping[str, Any]
 Image = dict[tuple[str, str, str], list[Record]]
@@ -104,7 +109,7 @@ def broken_at_once(world: SmallWorld, before: Image, after: Image) -> list[str]:
     seen = image(world)
     return [
         *_never_half(seen, before, after),
-        *_never_two(seen),
+        *never_two(seen),
         *money(seen),
         *journalled(world),
         *links(world),
@@ -124,7 +129,7 @@ def _content(record: Record) -> Record:
     return {name: value for name, value in record.items() if name not in MOVED_BY_PAYMENTS}
 
 
-def _never_two(seen: Image) -> Iterator[str]:
+def never_two(seen: Image) -> Iterator[str]:
     for key, records in seen.items():
         if len(records) > 1:
             yield f"{' '.join(key)} is there {len(records)} times"
@@ -183,13 +188,153 @@ def links(world: SmallWorld) -> Iterator[str]:
 def broken_in_the_end(world: SmallWorld, after: Image) -> list[str]:
     """What an interrupted history left otherwise than an undisturbed one: lost, double, done twice, still open."""
     seen = image(world)
-    found = [*_never_two(seen), *money(seen), *journalled(world), *links(world)]
+    found = [*never_two(seen), *money(seen), *journalled(world), *links(world)]
     for key in sorted({*seen, *after}):
         if seen.get(key) != after.get(key):
             found.append(f"{' '.join(key)} should be {after.get(key)}, is {seen.get(key)}")
     for row in world.state.rows("select * from journal where status in ('intent', 'sent', 'unknown')"):
         found.append(f"journal entry {row['id']} ({row['action']} of {row['step']}) is still {row['status']}")
     return found
+
+
+# ------------------------------------------------------------------------------------------------ after healing
+
+
+def two(seen: Image, _world: SmallWorld) -> Iterator[str]:
+    """I1: nobody types a record twice in these histories, so nothing may be there twice."""
+    yield from never_two(seen)
+
+
+def broken_after_healing(
+    world: SmallWorld,
+    findings: Sequence[Mapping[str, Any]],
+    last: Mapping[tuple[Entity, str, str], Any],
+    ended: Collection[tuple[Entity, str]],
+) -> list[str]:
+    """What does not hold once everything was healed and run twice.
+
+    Args:
+        world: both sides and the state.
+        findings: of the last run.
+        last: the value that a person gave a field last, by entity, label and field.
+        ended: what a person deleted.
+    """
+    seen = image(world)
+    shown = {(Entity(one["entity"]), one["label"]) for one in findings if one["severity"] != "note"}
+    return [
+        *never_two(seen),
+        *money(seen),
+        *journalled(world),
+        *links(world),
+        *_settled(world),
+        *_exact(seen),
+        *_mailed_once(world),
+        *_sealed(world),
+        *_late_holders_are_refused(world),
+        *_nothing_lost(seen, shown, last, ended),
+        *_alike(seen, shown),
+    ]
+
+
+def _settled(world: SmallWorld) -> Iterator[str]:
+    """I3: nothing is left open."""
+    for row in world.state.rows("select * from journal where status in ('intent', 'sent', 'unknown')"):
+        yield f"journal entry {row['id']} ({row['action']} of {row['step']}) is still {row['status']}: {row['evidence']}"
+
+
+def _exact(seen: Image) -> Iterator[str]:
+    """I14, I15: names and numbers are text, money is whole cents."""
+    for key, records in seen.items():
+        for record in records:
+            for name in ("balance", "total", "tax", "amount", "unapplied", "amount_paid", "unit_price"):
+                if name in record and type(record[name]) not in {int, type(None)}:
+                    yield f"{name} of {' '.join(key)} is {record[name]!r}"
+            if not isinstance(key[2], str):
+                yield f"{key} is not called by a text"
+
+
+def _mailed_once(world: SmallWorld) -> Iterator[str]:
+    """I18."""
+    query = "select invoice_id, count(*) as times from deliveries group by invoice_id having count(*) > 1"
+    for row in world.billing_rows(query):
+        yield f"ReliaBills invoice {row['invoice_id']} was mailed {row['times']} times"
+
+
+def _sealed(world: SmallWorld) -> Iterator[str]:
+    """I12: each answered write is in the chain, and the chain holds."""
+    engine = open_state(world.state.url)
+    try:
+        unsealed = audit.unsealed_entry(engine, COMPANY)
+        if unsealed is not None:
+            yield f"journal entry {unsealed[0]} was answered, and the audit trail does not know"
+        before = ""
+        for walked in audit.walk(engine, COMPANY):
+            row = walked.row
+            if walked.missing or row.previous != before or row.seal != row.computed_seal():
+                yield f"the audit trail is broken at {row}"
+            before = row.seal
+    finally:
+        engine.dispose()
+
+
+def _late_holders_are_refused(world: SmallWorld) -> Iterator[str]:
+    """I9: whoever held the company before cannot write now."""
+    (row,) = world.state.rows("select * from lease")
+    if row["holder"]:
+        yield f"{row['holder']} holds the company although no run is under way"
+    engine = open_state(world.state.url)
+    late = lease.Lease(engine, COMPANY, "a late holder", row["run_id"], row["fence"] - 1, timedelta(minutes=1))
+    try:
+        Journal(engine, COMPANY, row["run_id"], late).remember([])
+        yield "a late holder could write"
+    except LeaseError:
+        pass
+    finally:
+        engine.dispose()
+
+
+def _nothing_lost(
+    seen: Image,
+    shown: Collection[tuple[Entity, str]],
+    last: Mapping[tuple[Entity, str, str], Any],
+    ended: Collection[tuple[Entity, str]],
+) -> Iterator[str]:
+    """No edit lost: the last one of each field is on both sides, or the record is shown to a person."""
+    for (entity, label, name), value in last.items():
+        if (entity, label) in shown or (entity, label) in ended:
+            continue
+        for side in ("QuickBooks", "ReliaBills"):
+            for record in seen.get((side, entity.value, label), []):
+                if _field(record, name) != value:
+                    yield f"{name} of {entity} {label} was last made {value!r}, {side} has {_field(record, name)!r}"
+    for entity, label in ended:
+        there = [side for side in ("QuickBooks", "ReliaBills") if (side, entity.value, label) in seen]
+        if there and (entity, label) not in shown:
+            yield f"{entity} {label} was deleted, is still in {' and '.join(there)}, and nobody is told"
+
+
+def _field(record: Record, name: str) -> Any:
+    if name == "void":
+        return bool(record.get("void")) or record.get("state") == "void"
+    return bool(record[name]) if name == "active" else record.get(name)
+
+
+def _alike(seen: Image, shown: Collection[tuple[Entity, str]]) -> Iterator[str]:
+    """I7 by hand: what is not shown is on both sides, with the same money."""
+    for side, kind, label in sorted(seen):
+        entity = Entity(kind)
+        (record, *_) = seen[side, kind, label]
+        other = seen.get(("ReliaBills" if side == "QuickBooks" else "QuickBooks", kind, label))
+        ended = _field(record, "void") or ("active" in record and not record["active"])
+        if (entity, label) in shown or (ended and other is None):
+            continue
+        if other is None:
+            yield f"{entity} {label} is in {side} only, and nobody is told"
+            continue
+        for name in ("total", "amount", "void"):
+            if name == "void" or name in record:
+                if _field(record, name) != _field(other[0], name):
+                    yield f"{name} of {entity} {label} differs, and nobody is told"
 
 
 def memory(world: SmallWorld) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sqlite3
@@ -22,9 +21,12 @@ from reconcile.model.entities import Entity, Side
 from reconcile.sandbox.billing import day, ledger
 from reconcile.sandbox.billing.database import create_database, open_database, transaction
 from reconcile.sandbox.billing.schema import Invoice, Payment, TaxRate
-from reconcile.state.database import migrate
+from reconcile.state import settings
+from reconcile.state.database import migrate, open_state
 from reconcile.state.tokens import make_key_file
-from tests.crash.filed import FiledSide
+from reconcile.sides.quickbooks.writer import MEMORY
+from reconcile.sides.side import RequestMemory
+from tests.crash.filed import FiledSide, Trouble
 
 COMPANY = "craigs"
 TODAY = date(2026, 11, 22)
@@ -158,6 +160,13 @@ class SmallWorld:
         path = root / "reconcile.toml"
         path.write_text(CONFIGURATION.format(state=state.url), encoding="utf-8")
         make_key_file(load_config(path).key_file)
+        engine = open_state(state.url)
+        generous = {name: "100" for name in ("most_endings", "most_price_changes", "shrunk_by_percent")}
+        chosen = settings.load(engine, COMPANY)
+        for name, value in generous.items():
+            chosen = settings.changed(chosen, name, value)
+        settings.save(engine, COMPANY, chosen)
+        engine.dispose()
         (root / "runs").mkdir()
         create_database(str(root / "billing.db"), company_id=COMPANY, company_name="Craig's").dispose()
         world = cls(root, state)
@@ -168,9 +177,9 @@ class SmallWorld:
         """Make it the product's own, in this process."""
         os.environ[CONFIG_VARIABLE] = str(self.root / "reconcile.toml")
 
-    def books(self) -> FiledSide:
+    def books(self, trouble: Trouble | None = None, memory: RequestMemory = MEMORY) -> FiledSide:
         """QuickBooks as it is now."""
-        return FiledSide(Side.BOOKS, self.root / "books.pickle", self.root / "left.log")
+        return FiledSide(Side.BOOKS, self.root / "books.pickle", self.root / "left.log", trouble, memory)
 
     def billing(self) -> Engine:
         """ReliaBills, for staff at work there."""
@@ -398,6 +407,6 @@ def a_working_day(world: SmallWorld) -> None:
     _at_work(world, work)
 
 
-def write_json(path: Path, content: Any) -> None:
-    """One small document."""
-    path.write_text(json.dumps(content), encoding="utf-8")
+def fast_folder() -> str | None:
+    """Memory, where there is a folder of it: no test cuts the machine's power."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108

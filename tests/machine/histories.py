@@ -1,0 +1,401 @@
+"""Random histories of two sides, with everything that goes wrong in them; healed, run twice, and asked for all invariants.
+
+    python -m tests.machine.histories                 the histories of a fixed seed
+    python -m tests.machine.histories --seed 17       all histories of seed 17, told in the words of the trade
+    python -m tests.machine.histories --fresh         a seed that nobody has seen
+
+The model is what people did last: ``last`` (the value a person gave a field last, whichever side it was on) and
+``ended`` (what a person deleted). In the end each of these is on both sides, or a finding shows the record.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import sys
+import tempfile
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from reconcile.model.entities import Entity
+from reconcile.model.runs import Outcome
+from reconcile.sandbox.billing import day
+from reconcile.sandbox.billing.ledger import BillingRuleError
+from reconcile.sides.side import Write
+from tests.crash import child, invariants
+from tests.crash.child import Circumstances
+from tests.crash.filed import NEVER_LAGS, FiledSide, Trouble
+from tests.crash.worlds import (
+    BillingPeople,
+    BooksPeople,
+    SmallWorld,
+    SqliteState,
+    fast_folder,
+)
+
+BOOKS, BILLING = "QuickBooks", "ReliaBills"
+CUSTOMERS = ("Amy", "Bob", "Cy")
+PRODUCTS = ("Sod", "Mulch")
+NUMBERS = ("00107", "108", "0109", "110")
+REFERENCES = ("77", "0078", "79")
+TROUBLES = ("", "", "lost before", "lost after", "late", "twice", "edited", "throttled", "expired")
+GREEN = (Outcome.AGREED.value, Outcome.AGREED_EXCEPT_HELD.value)
+
+SIDES = st.sampled_from([BOOKS, BILLING])
+EDITS = st.sampled_from(
+    [
+        (Entity.CUSTOMER, "phone", "555-0001"),
+        (Entity.CUSTOMER, "phone", "555-0002"),
+        (Entity.CUSTOMER, "city", "Tucson"),
+        (Entity.PRODUCT, "unit_price", 30_000_000_00),
+        (Entity.PRODUCT, "unit_price", 45_000_000_00),
+        (Entity.INVOICE, "memo", "thank you"),
+        (Entity.INVOICE, "memo", "see you"),
+        (Entity.INVOICE, "due_date", "2026-12-24"),
+        (Entity.CUSTOMER, "active", False),
+        (Entity.PRODUCT, "active", False),
+    ]
+)
+LABELS = {Entity.CUSTOMER: CUSTOMERS, Entity.PRODUCT: PRODUCTS, Entity.INVOICE: NUMBERS, Entity.PAYMENT: REFERENCES}
+
+
+class History(RuleBasedStateMachine):
+    """One company's life."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder = tempfile.TemporaryDirectory(dir=fast_folder())
+        root = Path(self._folder.name)
+        self.world = SmallWorld.made(root, SqliteState(root / "state.db"))
+        self.last: dict[tuple[Entity, str, str], Any] = {}
+        self.ended: set[tuple[Entity, str]] = set()
+        self.history: list[str] = []
+        self.dead: list[str] = []
+
+    def teardown(self) -> None:
+        try:
+            self.heal_and_look()
+        finally:
+            self._folder.cleanup()
+
+    # ---------------------------------------------------------------- people
+
+    def _work(self, sentence: str, on: str, in_books: Callable[[BooksPeople], Any], in_billing: Callable[[BillingPeople], Any]) -> bool:
+        """Somebody does something; ``False`` when the system does not allow it."""
+        try:
+            if on == BOOKS:
+                side = self.world.books()
+                in_books(BooksPeople(side))
+                side.save()
+            else:
+                engine = self.world.billing()
+                try:
+                    in_billing(BillingPeople(engine))
+                finally:
+                    engine.dispose()
+        except (BillingRuleError, NotAllowedError):
+            return False
+        self.history.append(f"{on}: {sentence}")
+        return True
+
+    def _there(self, on: str, entity: Entity, label: str) -> dict[str, Any] | None:
+        found = invariants.image(self.world).get((on, entity.value, label))
+        return dict(found[0]) if found else None
+
+    @initialize()
+    def a_company(self) -> None:
+        """Amy and sod on one side, Bob and mulch on the other."""
+        self._make_customer(BOOKS, "Amy")
+        self._make_product(BOOKS, "Sod")
+        self._make_customer(BILLING, "Bob")
+        self._make_product(BILLING, "Mulch")
+
+    def _make_customer(self, on: str, name: str) -> None:
+        self._work(f"new customer {name}", on, lambda people: people.customer(name), lambda people: people.customer(name))
+
+    def _make_product(self, on: str, name: str) -> None:
+        self._work(f"new product {name}", on, lambda people: people.product(name, 2500), lambda people: people.product(name, "25"))
+
+    @rule(on=SIDES, name=st.sampled_from(CUSTOMERS))
+    def a_new_customer(self, on: str, name: str) -> None:
+        if self._there(on, Entity.CUSTOMER, name) is None and (Entity.CUSTOMER, name) not in self.ended:
+            self._make_customer(on, name)
+
+    @rule(on=SIDES, number=st.sampled_from(NUMBERS), customer=st.sampled_from(CUSTOMERS), product=st.sampled_from(PRODUCTS), pieces=st.integers(1, 3))
+    def a_new_invoice(self, on: str, number: str, customer: str, product: str, pieces: int) -> None:
+        who, what = self._there(on, Entity.CUSTOMER, customer), self._there(on, Entity.PRODUCT, product)
+        if not (who and who["active"] and what and what["active"]) or self._there(on, Entity.INVOICE, number):
+            return
+        if (Entity.INVOICE, number) in self.ended:
+            return
+        self._work(
+            f"invoice {number} to {customer}, {pieces} {product}",
+            on,
+            lambda people: people.invoice(number, customer, product, pieces, 2500),
+            lambda people: people.invoice(number, customer, product, str(pieces), "25"),
+        )
+
+    @rule(on=SIDES, reference=st.sampled_from(REFERENCES), number=st.sampled_from(NUMBERS), part=st.sampled_from([1, 2]))
+    def a_payment(self, on: str, reference: str, number: str, part: int) -> None:
+        invoice = self._there(on, Entity.INVOICE, number)
+        if not invoice or not invoice["balance"] or self._there(on, Entity.PAYMENT, reference):
+            return
+        if (Entity.PAYMENT, reference) in self.ended or self._there(_other(on), Entity.PAYMENT, reference):
+            return
+        cents = invoice["balance"] // part
+        self._work(
+            f"payment {reference} of {cents} cents on invoice {number}",
+            on,
+            lambda people: people.payment(reference, invoice["customer_id"], cents, {number: cents}),
+            lambda people: people.payment(reference, {number: f"{cents // 100}.{cents % 100:02}"}),
+        )
+
+    @rule(on=SIDES, edit=EDITS, data=st.data())
+    def an_edit(self, on: str, edit: tuple[Entity, str, Any], data: st.DataObject) -> None:
+        entity, name, value = edit
+        label = data.draw(st.sampled_from(LABELS[entity]))
+        record = self._there(on, entity, label)
+        if record is None or _value(record, name) == value or record.get("void") or record.get("state") == "void":
+            return
+        if name == "active" and self._used(on, entity, label):
+            return
+        if self._work(
+            f"{name} of {entity.singular} {label} becomes {value}",
+            on,
+            lambda people: people.edit(entity, label, **{name: value}),
+            lambda people: _edit_in_billing(people, entity, label, name, value),
+        ):
+            self.last[entity, label, name] = value
+
+    def _used(self, on: str, entity: Entity, label: str) -> bool:
+        """Whether an invoice with an open balance needs it: nobody makes that inactive."""
+        return any(
+            (record["customer_id"] == label or entity is Entity.PRODUCT)
+            for (side, kind, _), records in invariants.image(self.world).items()
+            for record in records
+            if side == on and kind == "invoice"
+        )
+
+    @rule(on=SIDES, number=st.sampled_from(NUMBERS))
+    def an_invoice_is_voided(self, on: str, number: str) -> None:
+        invoice = self._there(on, Entity.INVOICE, number)
+        if not invoice or invoice["state"] == "void" or invoice["balance"] != invoice["total"]:
+            return
+        if self._work(
+            f"invoice {number} is voided",
+            on,
+            lambda people: people.edit(Entity.INVOICE, number, void=True),
+            lambda people: day.void_invoice(people.engine, number),
+        ):
+            self.last[Entity.INVOICE, number, "void"] = True
+
+    @rule(on=SIDES, reference=st.sampled_from(REFERENCES))
+    def a_payment_is_voided(self, on: str, reference: str) -> None:
+        payment = self._there(on, Entity.PAYMENT, reference)
+        if not payment or payment.get("void") or payment.get("state") == "void":
+            return
+        if self._work(
+            f"payment {reference} is voided",
+            on,
+            lambda people: people.edit(Entity.PAYMENT, reference, void=True),
+            lambda people: people.void_payment(reference),
+        ):
+            self.last[Entity.PAYMENT, reference, "void"] = True
+
+    @rule(number=st.sampled_from(NUMBERS))
+    def an_invoice_is_deleted(self, number: str) -> None:
+        invoice = self._there(BOOKS, Entity.INVOICE, number)
+        if not invoice or invoice["balance"] != invoice["total"]:
+            return
+        if self._work(f"invoice {number} is deleted", BOOKS, lambda people: people.remove(Entity.INVOICE, number), _nobody):
+            self.ended.add((Entity.INVOICE, number))
+
+    @rule(reference=st.sampled_from(REFERENCES))
+    def a_payment_is_deleted(self, reference: str) -> None:
+        if self._there(BOOKS, Entity.PAYMENT, reference) is None:
+            return
+        if self._work(f"payment {reference} is deleted", BOOKS, lambda people: people.remove(Entity.PAYMENT, reference), _nobody):
+            self.ended.add((Entity.PAYMENT, reference))
+
+    @rule(gone=st.sampled_from(CUSTOMERS), stays=st.sampled_from(CUSTOMERS))
+    def customers_are_merged(self, gone: str, stays: str) -> None:
+        if gone == stays or not self._there(BOOKS, Entity.CUSTOMER, gone) or not self._there(BOOKS, Entity.CUSTOMER, stays):
+            return
+        if self._work(f"customer {gone} is merged into {stays}", BOOKS, lambda people: _merge(people, gone, stays), _nobody):
+            self.ended.add((Entity.CUSTOMER, gone))
+
+    # ---------------------------------------------------------------- runs
+
+    @rule(
+        mode=st.sampled_from(["census", "census", "delta"]),
+        kind=st.sampled_from(TROUBLES),
+        at=st.integers(1, 6),
+        hours=st.sampled_from([0, 0, 0, -5, 5]),
+    )
+    def a_run(self, mode: str, kind: str, at: int, hours: int) -> None:
+        under = Circumstances(mode, Trouble(kind, at * (4 if kind in {"throttled", "expired"} else 1)), self._interrupt, clock=timedelta(hours=hours))
+        ended = child.run(self.world, under=under)
+        trouble = f", {kind} at {at}" if kind else ""
+        clock = f", our clock {hours:+} hours off" if hours else ""
+        self.history.append(f"{mode} run{trouble}{clock}: {_outcome(ended)}")
+        self._notice_interruption()
+        self._look_at_once(ended)
+
+    @rule(deadly=st.integers(1, 170), mode=st.sampled_from(["census", "delta"]))
+    def a_run_is_killed(self, deadly: int, mode: str) -> None:
+        ended = child.run(self.world, deadly, Circumstances(mode))
+        self.history.append(f"{mode} run, killed at boundary {deadly}: {_outcome(ended)}")
+        self._look_at_once(ended)
+
+    @precondition(lambda self: self.world.books().late)
+    @rule()
+    def a_late_request_arrives(self) -> None:
+        self.history.append(f"{BOOKS}: a request that was under way arrives")
+        self.world.books().arrive()
+
+    def _interrupt(self, side: FiledSide, write: Write) -> None:
+        """In the child: a person is faster than the write that is on its way."""
+        if write.id is None or write.entity not in {Entity.CUSTOMER, Entity.INVOICE}:
+            return
+        name, value = ("city", "Yuma") if write.entity is Entity.CUSTOMER else ("memo", "quick")
+        side.edit(write.entity, write.id, **{name: value})
+        side.save()
+        label = side.values(write.entity, write.id)["display_name" if write.entity is Entity.CUSTOMER else "number"]
+        (self.world.root / "interrupted.json").write_text(json.dumps([write.entity.value, label, name, value]))
+
+    def _notice_interruption(self) -> None:
+        told = self.world.root / "interrupted.json"
+        if told.exists():
+            entity, label, name, value = json.loads(told.read_text())
+            self.last[Entity(entity), label, name] = value
+            self.history.append(f"{BOOKS}, meanwhile: {name} of {entity} {label} becomes {value}")
+            told.unlink()
+
+    def _look_at_once(self, ended: child.Ended) -> None:
+        child.after_death(self.world)
+        seen = invariants.image(self.world)
+        broken = [*invariants.two(seen, self.world), *invariants.money(seen), *invariants.journalled(self.world), *invariants.links(self.world)]
+        if ended.told.get("error") in UNEXPECTED:
+            broken.append(f"the run broke: {ended.told['trace']}")
+        self._insist(not broken, "; ".join(broken))
+
+    # ---------------------------------------------------------------- in the end
+
+    def heal_and_look(self) -> None:
+        """All troubles are over: two ordinary runs, then everything must hold."""
+        self.world.books().arrive()
+        healed = Circumstances(memory=NEVER_LAGS)
+        first = child.run(self.world, under=healed)
+        self.history.append(f"healed, census run: {_outcome(first)}")
+        second = child.run(self.world, under=healed)
+        self.history.append(f"healed, census run: {_outcome(second)}")
+        for ended in (first, second):
+            self._insist(ended.told.get("outcome") in GREEN and ended.told.get("green"), f"not green: {ended.told}")
+        self._insist(second.told["reason"].startswith("Nothing had to be written"), f"the second run writes: {second.told['reason']}")
+        findings = json.loads((self.world.root / "runs" / second.told["folder"] / "findings.json").read_text())
+        broken = invariants.broken_after_healing(self.world, findings, self.last, self.ended)
+        self._insist(not broken, "; ".join(broken))
+
+    def _insist(self, holds: Any, sentence: str) -> None:
+        if not holds:
+            raise AssertionError(sentence + "\n\n" + "\n".join(f"{n:3}. {line}" for n, line in enumerate(self.history, 1)))
+
+
+UNEXPECTED = {"AssertionError", "KeyError", "TypeError", "ValueError", "AttributeError", "IndexError", "RuntimeError", "IntegrityError", "OperationalError"}
+
+
+class NotAllowedError(Exception):
+    """QuickBooks would not let a person do that."""
+
+
+def _nobody(_: BillingPeople) -> None:
+    raise NotAllowedError
+
+
+def _other(side: str) -> str:
+    return BILLING if side == BOOKS else BOOKS
+
+
+def _value(record: dict[str, Any], name: str) -> Any:
+    value = record.get(name)
+    return bool(value) if name == "active" else value
+
+
+def _outcome(ended: child.Ended) -> str:
+    if ended.killed:
+        return "killed"
+    return str(ended.told.get("reason") or f"{ended.told.get('error')}: {ended.told.get('words')}")
+
+
+def _edit_in_billing(people: BillingPeople, entity: Entity, label: str, name: str, value: Any) -> None:
+    if name == "active":
+        if entity is not Entity.CUSTOMER:
+            raise NotAllowedError
+        day.inactivate_customer(people.engine, label)
+    elif entity is Entity.CUSTOMER:
+        day.edit_customer(people.engine, label, **{name: value})
+    elif entity is Entity.PRODUCT:
+        day.change_price(people.engine, label, str(value // 10_000_000))
+    else:
+        day.edit_invoice(people.engine, label, **{name: value})
+
+
+def _merge(people: BooksPeople, gone: str, stays: str) -> None:
+    """As QuickBooks does it: what the one had, the other has; the one is gone for good."""
+    old, new = people.id_of(Entity.CUSTOMER, gone), people.id_of(Entity.CUSTOMER, stays)
+    if not people.side.values(Entity.CUSTOMER, new)["active"]:
+        raise NotAllowedError
+    for entity in (Entity.INVOICE, Entity.PAYMENT):
+        for record_id, record in people.side._records[entity].items():
+            if record.fields.get("customer_id") == old:
+                people.side.edit(entity, record_id, customer_id=new)
+    people.side.remove(Entity.CUSTOMER, old)
+
+
+def live(number: int, *, examples: int, steps: int) -> None:
+    """The histories of one seed; raises with the shortest one found that breaks something."""
+
+    class Seeded(History):
+        pass
+
+    run_state_machine_as_test(
+        seed(number)(Seeded),
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            derandomize=False,
+            print_blob=False,
+            report_multiple_bugs=False,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def main() -> int:
+    """The command."""
+    child.stay_single(__spec__.name)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--examples", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=12)
+    given = parser.parse_args()
+    number = secrets.randbelow(1_000_000) if given.fresh else given.seed
+    print(f"seed {number}: replay with python -m tests.machine.histories --seed {number} --examples {given.examples} --steps {given.steps}", flush=True)
+    child.prepare()
+    live(number, examples=given.examples, steps=given.steps)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Boundaries number themselves: every commit of a transaction that wrote, and every request that leaves and is answered.
+"""Boundaries number themselves: every commit of a transaction that wrote, every request that leaves and is answered.
 
 Nothing in the product knows of them. A commit is a boundary twice, just before and just after it; a write to a side
 likewise, just before it takes effect and just after, when the side has done it and the answer is on its way. A new

@@ -31,6 +31,7 @@ from reconcile.verdict import Ending, Execution
 from tests.crash.boundaries import BOUNDARIES, number_commits
 from tests.crash.filed import FiledSide, Trouble
 from tests.crash.worlds import COMPANY, SmallWorld
+from tests.mutations.mutations import VARIABLE, applied
 
 
 @dataclass(frozen=True)
@@ -75,13 +76,17 @@ _SINGLE = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thre
 
 
 def stay_single(module: str) -> None:
-    """Start this module again, unless it was started so that no library makes threads: a process with threads cannot fork."""
+    """Start this module again, unless no library was kept from making threads: a process with threads cannot fork."""
     if any(os.environ.get(name) != value for name, value in _SINGLE.items()):
-        os.execve(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]], {**os.environ, **_SINGLE})
+        os.execve(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]], {**os.environ, **_SINGLE})  # noqa: S606  itself
 
 
 def prepare() -> None:
-    """Once, before the first fork: number boundaries, leave out what only people look at (charts, frames, rules)."""
+    """Once, before the first fork: number boundaries, leave out what only people look at (charts, frames, rules).
+
+    A safety that the environment names is switched off (:mod:`tests.mutations`).
+    """
+    applied(os.environ.get(VARIABLE, ""))
     number_commits()
     session.validate = _no_rules
     Session._save_frame = lambda *_: None  # type: ignore[method-assign]
@@ -231,7 +236,7 @@ def _sides(world: SmallWorld, company: CompanyConfig, under: Circumstances) -> M
 
 
 def _shift_our_clock(by: timedelta) -> None:
-    """Our own clock is off, in every module of the product but the two systems'; the sides' and the database's are not."""
+    """Our own clock is off, in every module of the product but the two systems'; theirs and the database's are not."""
 
     class AnyMoment(type):
         def __instancecheck__(cls, instance: object) -> bool:
@@ -244,7 +249,11 @@ def _shift_our_clock(by: timedelta) -> None:
 
     theirs = ("reconcile.sides", "reconcile.sandbox")
     for name, module in list(sys.modules.items()):
-        if name.startswith("reconcile.") and not name.startswith(theirs) and getattr(module, "datetime", None) is datetime:
+        if (
+            name.startswith("reconcile.")
+            and not name.startswith(theirs)
+            and getattr(module, "datetime", None) is datetime
+        ):
             module.datetime = Shifted  # type: ignore[attr-defined]
 
 
@@ -284,7 +293,7 @@ def _told(error: Exception) -> dict[str, Any]:
 
 
 def _insist_on_one_thread() -> None:
-    threads = len(os.listdir("/proc/self/task"))
+    threads = sum(1 for _ in Path("/proc/self/task").iterdir())
     if threads != 1:
         raise RuntimeError(f"a process that forks has exactly one thread, not {threads}")
 

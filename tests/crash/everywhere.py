@@ -2,23 +2,24 @@
 
     python -m tests.crash.everywhere                          all boundaries of both worlds on SQLite
     python -m tests.crash.everywhere --state postgresql://... the same on PostgreSQL
-    python -m tests.crash.everywhere --world day --at 87      one crash, told in full
-    python -m tests.crash.everywhere --world day --at 87 31   a crash, and one in the recovery from it
+    python -m tests.crash.everywhere --world day --at 87      one crash and its recovery, told
+    python -m tests.crash.everywhere --world day --at 87 31   a crash, one in the recovery from it, and a recovery
 
 A run is carried to its plan once and then carried out in a fork per boundary: what is killed is a whole process with
-its own connections. A crash leaves a world; two crashes that leave the same world (:func:`~tests.crash.invariants.memory`)
-are recovered from once.
+its own connections. Two crashes that leave the same world (:func:`~tests.crash.invariants.memory`) are recovered from
+once.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -77,9 +78,23 @@ class Explorer:
             raise RuntimeError(f"the undisturbed run does not agree: {ended.told}")
         return ended
 
-    def everywhere(self) -> None:
+    def everywhere(self, upto: int) -> None:
         """One crash at each boundary, each recovered from."""
-        self._each_boundary("start", 1, self._recover)
+        self._each_boundary("start", self.names[:upto])
+
+    def one(self, deadly: Sequence[int]) -> None:
+        """Killed at these boundaries, one run after the other; then a run that is left alone."""
+        self._world.put_back("start")
+        for number in deadly:
+            ended = child.run(self._world, number)
+            self._report.crashes += ended.killed
+            where = f"{self._which} {number}"
+            self._say(where, invariants.broken_at_once(self._world, self.before, self.after))
+            self._die(where)
+            for row in self._world.state.rows("select step, action, side, record_key, status, evidence from journal"):
+                sys.stderr.write(f"{where}: {row}\n")
+        self._known.clear()
+        self._recover("in the end")
 
     def in_recovery(self, pairs: int, of_each: float) -> None:
         """Crashes at drawn boundaries, and then at a drawn share of the boundaries of the recovery."""
@@ -93,26 +108,18 @@ class Explorer:
             self._world.keep("again")
             recovered = child.run(self._world)
             before = self._report.crashes
-            self._each_boundary("again", 1, self._recover, f"{deadly} ", recovered.boundaries, of_each)
+            self._each_boundary("again", recovered.boundaries, f"{deadly} ", of_each)
             self._report.crashes_in_recovery += self._report.crashes - before
 
-    def _each_boundary(
-        self,
-        start: str,
-        first: int,
-        then: Callable[[str], None],
-        told: str = "",
-        names: Sequence[str] = (),
-        of_each: float = 1.0,
-    ) -> None:
-        names = names or self.names
+    def _each_boundary(self, start: str, names: Sequence[str], told: str = "", of_each: float = 1.0) -> None:
+        """From this world, one crash at each boundary of a run (or a drawn share of them), each recovered from."""
         self._world.put_back(start)
         with child.planned_once(self._world) as planned:
             if "error" in planned.first:
                 self._say(f"{told}no plan", [str(planned.first)])
                 return
             self._world.keep("planned")
-            for deadly in range(first, len(names) + 1):
+            for deadly in range(1, len(names) + 1):
                 if self._draw.random() >= of_each:
                     continue
                 if deadly <= planned.passed:
@@ -127,7 +134,7 @@ class Explorer:
                     continue
                 self._report.crashes += 1
                 self._say(where, invariants.broken_at_once(self._world, self.before, self.after))
-                then(where)
+                self._recover(where)
 
     def _recover(self, where: str) -> None:
         fingerprint = invariants.memory(self._world)
@@ -169,26 +176,44 @@ def _agreed(ended: Ended) -> bool:
     return ended.told.get("outcome") == "agreed" and bool(ended.told.get("green"))
 
 
-def explore(state: str, worlds: Sequence[str], pairs: int, share: float, seed: int) -> Report:
-    """Everything.
+@dataclass(frozen=True)
+class Wanted:
+    """What is explored.
 
-    Args:
+    Attributes:
         state: ``sqlite``, or the address of an empty PostgreSQL database.
         worlds: ``first``, ``day``.
         pairs: number of first crashes whose recovery is killed, too, at a third of its boundaries.
         share: of the different worlds that crashes leave, how many are recovered from.
         seed: what draws.
+        upto: the last boundary.
+        at: these crashes only.
     """
-    report = Report(state.partition(":")[0])
-    started, cpu = time.monotonic(), time.process_time()
+
+    state: str = "sqlite"
+    worlds: Sequence[str] = WORLDS
+    pairs: int = 6
+    share: float = 1.0
+    seed: int = 1
+    upto: int = 10_000
+    at: Sequence[int] = ()
+
+
+def explore(wanted: Wanted) -> Report:
+    """All of it."""
+    report = Report(wanted.state.partition(":")[0])
+    started, cpu = time.monotonic(), sum(os.times()[:4])
     child.prepare()
-    for which in worlds:
+    for which in wanted.worlds:
         with tempfile.TemporaryDirectory(dir=fast_folder()) as folder:
-            draw = random.Random(f"{seed} {which} {report.state}")  # noqa: S311  a seed replays it
-            explorer = Explorer(_made(Path(folder), state), which, report, draw, share)
-            explorer.everywhere()
-            explorer.in_recovery(pairs, 1 / 3)
-    report.seconds, report.cpu = time.monotonic() - started, time.process_time() - cpu
+            draw = random.Random(f"{wanted.seed} {which} {report.state}")  # noqa: S311  a seed replays it
+            explorer = Explorer(_made(Path(folder), wanted.state), which, report, draw, wanted.share)
+            if wanted.at:
+                explorer.one(wanted.at)
+                continue
+            explorer.everywhere(wanted.upto)
+            explorer.in_recovery(wanted.pairs, 1 / 3)
+    report.seconds, report.cpu = time.monotonic() - started, sum(os.times()[:4]) - cpu
     return report
 
 
@@ -206,8 +231,11 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=6)
     parser.add_argument("--share", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--upto", type=int, default=Wanted.upto)
+    parser.add_argument("--at", type=int, nargs="+", default=())
     given = parser.parse_args()
-    report = explore(given.state, given.world or WORLDS, given.pairs, given.share, given.seed)
+    worlds = given.world or WORLDS
+    report = explore(Wanted(given.state, worlds, given.pairs, given.share, given.seed, given.upto, given.at))
     json.dump(asdict(report), sys.stdout, indent=1)
     return 1 if report.broken else 0
 

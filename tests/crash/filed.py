@@ -28,7 +28,7 @@ NEVER_LAGS = RequestMemory(asks=False)
 
 @dataclass(frozen=True)
 class Trouble:
-    """What goes wrong in one run, from its ``at``-th write (or, for ``throttled`` and ``expired``, its ``at``-th call) on.
+    """What goes wrong in one run, at its ``at``-th write (``throttled`` and ``expired``: from its ``at``-th call on).
 
     ``lost before``: the request never arrives. ``lost after``: it is carried out, the answer is lost. ``late``: no
     answer, and it arrives when the run is over. ``twice``: it is delivered twice. ``edited``: a person is faster.

@@ -69,9 +69,7 @@ def _books(world: SmallWorld) -> Iterator[tuple[str, str, str, Record]]:
 
 def _billing(world: SmallWorld) -> Iterator[tuple[str, str, str, Record]]:
     tables = {entity: world.billing_rows(f"select * from {table}") for entity, (table, _) in _TABLES.items()}
-    labels = {
-        entity: {row["id"]: row[column] for row in tables[entity]} for entity, (_, column) in _TABLES.items()
-    }
+    labels = {entity: {row["id"]: row[column] for row in tables[entity]} for entity, (_, column) in _TABLES.items()}
     children: dict[tuple[Entity, int], list[Record]] = {}
     for entity, table, parent in (
         (Entity.INVOICE, "invoice_lines", "invoice_id"),
@@ -189,12 +187,12 @@ def broken_in_the_end(world: SmallWorld, after: Image) -> list[str]:
     """What an interrupted history left otherwise than an undisturbed one: lost, double, done twice, still open."""
     seen = image(world)
     found = [*never_two(seen), *money(seen), *journalled(world), *links(world)]
-    for key in sorted({*seen, *after}):
-        if seen.get(key) != after.get(key):
-            found.append(f"{' '.join(key)} should be {after.get(key)}, is {seen.get(key)}")
-    for row in world.state.rows("select * from journal where status in ('intent', 'sent', 'unknown')"):
-        found.append(f"journal entry {row['id']} ({row['action']} of {row['step']}) is still {row['status']}")
-    return found
+    found += [
+        f"{' '.join(key)} should be {after.get(key)}, is {seen.get(key)}"
+        for key in sorted({*seen, *after})
+        if seen.get(key) != after.get(key)
+    ]
+    return [*found, *_settled(world)]
 
 
 # ------------------------------------------------------------------------------------------------ after healing
@@ -239,7 +237,8 @@ def broken_after_healing(
 def _settled(world: SmallWorld) -> Iterator[str]:
     """I3: nothing is left open."""
     for row in world.state.rows("select * from journal where status in ('intent', 'sent', 'unknown')"):
-        yield f"journal entry {row['id']} ({row['action']} of {row['step']}) is still {row['status']}: {row['evidence']}"
+        write = f"{row['action']} of {row['step']}, journal entry {row['id']}"
+        yield f"{write}, is still {row['status']}: {row['evidence']}"
 
 
 def _exact(seen: Image) -> Iterator[str]:
@@ -332,9 +331,9 @@ def _alike(seen: Image, shown: Collection[tuple[Entity, str]]) -> Iterator[str]:
             yield f"{entity} {label} is in {side} only, and nobody is told"
             continue
         for name in ("total", "amount", "void"):
-            if name == "void" or name in record:
-                if _field(record, name) != _field(other[0], name):
-                    yield f"{name} of {entity} {label} differs, and nobody is told"
+            known = name == "void" or name in record
+            if known and _field(record, name) != _field(other[0], name):
+                yield f"{name} of {entity} {label} differs, and nobody is told"
 
 
 def memory(world: SmallWorld) -> str:

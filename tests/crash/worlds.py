@@ -21,11 +21,11 @@ from reconcile.model.entities import Entity, Side
 from reconcile.sandbox.billing import day, ledger
 from reconcile.sandbox.billing.database import create_database, open_database, transaction
 from reconcile.sandbox.billing.schema import Invoice, Payment, TaxRate
+from reconcile.sides.quickbooks.writer import MEMORY
+from reconcile.sides.side import RequestMemory
 from reconcile.state import settings
 from reconcile.state.database import migrate, open_state
 from reconcile.state.tokens import make_key_file
-from reconcile.sides.quickbooks.writer import MEMORY
-from reconcile.sides.side import RequestMemory
 from tests.crash.filed import FiledSide, Trouble
 
 COMPANY = "craigs"
@@ -161,7 +161,7 @@ class SmallWorld:
         path.write_text(CONFIGURATION.format(state=state.url), encoding="utf-8")
         make_key_file(load_config(path).key_file)
         engine = open_state(state.url)
-        generous = {name: "100" for name in ("most_endings", "most_price_changes", "shrunk_by_percent")}
+        generous = dict.fromkeys(("most_endings", "most_price_changes", "shrunk_by_percent"), "100")
         chosen = settings.load(engine, COMPANY)
         for name, value in generous.items():
             chosen = settings.changed(chosen, name, value)
@@ -194,7 +194,9 @@ class SmallWorld:
         self.state.keep(name)
         keep_sqlite(self.root / "billing.db", self.root / f"{name}-billing.db")
         shutil.copyfile(self.root / "books.pickle", self.root / f"{name}-books.pickle")
-        (self.root / f"{name}-left.log").write_text((self.root / "left.log").read_text() if (self.root / "left.log").exists() else "")
+        (self.root / f"{name}-left.log").write_text(
+            (self.root / "left.log").read_text() if (self.root / "left.log").exists() else ""
+        )
 
     def put_back(self, name: str) -> None:
         """Both sides and the state as they were."""

@@ -1,0 +1,43 @@
+"""Killed anywhere, also while recovering: each record old or new, the next run converges, the one after it is quiet."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def explored(*given: str) -> dict[str, Any]:
+    """What came of killing runs, told by a process of its own: only one without threads can fork."""
+    command = [sys.executable, "-m", "tests.crash.everywhere", *given]
+    ended = subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, check=False)
+    assert ended.stdout, ended.stderr
+    told: dict[str, Any] = json.loads(ended.stdout)
+    assert told["broken"] == [], ended.stderr
+    assert ended.returncode == 0, ended.stderr
+    return told
+
+
+def test_a_few_crashes_on_sqlite() -> None:
+    told = explored("--world", "day", "--upto", "40", "--pairs", "0", "--share", "0.1")
+    assert told["crashes"] == 40
+    assert told["recoveries"] > 0
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_killed_at_every_boundary_and_while_recovering_nothing_is_lost_or_double(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    state = "sqlite" if kind == "sqlite" else request.getfixturevalue("fresh_postgres_url")
+    told = explored("--state", state, "--pairs", "2", "--share", "0.1")
+    assert told["crashes"] >= 500
+    assert told["crashes_in_recovery"] >= 100
+    assert min(told["boundaries"].values()) > 100
+    assert told["recoveries"] > 10

@@ -1,0 +1,263 @@
+"""Safeties of the product, each with a way to switch it off and the tests that must turn red when it is.
+
+A mutation names what it replaces as ``module:attribute`` or ``module:Class.attribute``; a function is replaced wherever
+it was imported to. A name that no longer exists is an error: the mutation must follow the code.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+VARIABLE = "RECONCILE_MUTATION"
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One safety, switched off.
+
+    Attributes:
+        name: by which it is called.
+        safety: what is missing then.
+        target: what is replaced.
+        replacement: given what was there, what stands in its place.
+        tests: node ids of which at least one turns red.
+    """
+
+    name: str
+    safety: str
+    target: str
+    replacement: Callable[[Any], Any]
+    tests: tuple[str, ...]
+
+    def apply(self) -> None:
+        """Switch the safety off, in this process.
+
+        Raises:
+            AttributeError: what it replaces does not exist any more.
+        """
+        module, _, path = self.target.partition(":")
+        owner: Any = importlib.import_module(module)
+        *parents, attribute = path.split(".")
+        for parent in parents:
+            owner = getattr(owner, parent)
+        before = getattr(owner, attribute)
+        after = self.replacement(before)
+        setattr(owner, attribute, after)
+        if not parents:
+            _replace_everywhere(attribute, before, after)
+
+
+def _replace_everywhere(name: str, before: Any, after: Any) -> None:
+    import checks  # noqa: PLC0415  its modules import names of the product
+    import reconcile  # noqa: PLC0415  the same
+
+    for package in (reconcile, checks):
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if found.name.endswith("__main__") or ".migrations" in found.name:
+                continue
+            importlib.import_module(found.name)
+    for module_name, module in list(sys.modules.items()):
+        if module_name.startswith(("reconcile", "checks")) and getattr(module, name, None) is before:
+            setattr(module, name, after)
+
+
+def applied(name: str) -> None:
+    """Apply the mutation of this name; none when it is empty."""
+    if name:
+        next(mutation for mutation in MUTATIONS if mutation.name == name).apply()
+
+
+# ------------------------------------------------------------------------------------------------ replacements
+
+
+def _nothing(_: Any) -> Any:
+    return lambda *_, **__: None
+
+
+def _gives(value: Any) -> Callable[[Any], Any]:
+    return lambda _: lambda *_, **__: value
+
+
+def _float_money(_: Any) -> Any:
+    return lambda value, currency: int(float(value) * 100)
+
+
+def _new_ids(before: Any) -> Any:
+    def request_ids(writes: Sequence[Sequence[object]]) -> list[str]:
+        return before([(*write, uuid.uuid4().hex) for write in writes])
+
+    return request_ids
+
+
+def _believes(before: Any) -> Any:
+    """What was asked for is taken for what was stored."""
+    return lambda *given, **named: before(*given, **{**named, "stored": None})
+
+
+def _lost_is_failed(before: Any) -> Any:
+    from reconcile.model.journal import EntryStatus  # noqa: PLC0415
+    from reconcile.sides.side import Status  # noqa: PLC0415
+
+    return {**before, Status.UNKNOWN: EntryStatus.FAILED}
+
+
+def _two_transactions(before: Any) -> Any:
+    def answer(self: Any, answers: Sequence[Any]) -> None:
+        from datetime import UTC, datetime  # noqa: PLC0415
+
+        from reconcile.state.agreements import agree  # noqa: PLC0415
+
+        before(self, [_without_agreement(one) for one in answers])
+        with self._writing() as connection:
+            agreements = [one.agreement for one in answers if one.agreement is not None]
+            agree(connection, self._company, self._run_id, agreements, datetime.now(UTC))
+
+    return answer
+
+
+def _without_agreement(answer: Any) -> Any:
+    copy = object.__new__(type(answer))
+    for name in answer.__dataclass_fields__:
+        object.__setattr__(copy, name, None if name == "agreement" else getattr(answer, name))
+    return copy
+
+
+def _moves_the_base_first(before: Any) -> Any:
+    """The base moves when a write leaves, whatever comes of it."""
+
+    def mark_sent(self: Any, entries: Sequence[Any]) -> None:
+        from datetime import UTC, datetime  # noqa: PLC0415
+
+        from reconcile.model.journal import AgreementUpdate  # noqa: PLC0415
+        from reconcile.state.agreements import agree  # noqa: PLC0415
+
+        before(self, entries)
+        updates = [
+            AgreementUpdate(
+                entity=entry.step,
+                books_id=entry.operation["books_id"],
+                billing_id=entry.operation["billing_id"],
+                books_version=None,
+                billing_version=None,
+                fields=entry.operation["agreed"],
+                unsettled=(),
+            )
+            for entry in entries
+            if entry.operation["books_id"] and entry.operation["billing_id"]
+        ]
+        with self._writing() as connection:
+            agree(connection, self._company, self._run_id, updates, datetime.now(UTC))
+
+    return mark_sent
+
+
+def _absence_is_deletion(_: Any) -> Any:
+    def confirm_absences(_sides: Any, pulled: Mapping[Any, Any], pairs: Mapping[Any, Any]) -> Any:
+        return {
+            side: {
+                entity: replace(
+                    snapshot, gone=snapshot.gone | (set(pairs[entity][f"{side}_id"]) - set(snapshot.frame["id"]))
+                )
+                for entity, snapshot in snapshots.items()
+            }
+            for side, snapshots in pulled.items()
+        }
+
+    return confirm_absences
+
+
+def _any_version(before: Any) -> Any:
+    def claimed(connection: Any, write: Any) -> Any:
+        from sqlalchemy import select  # noqa: PLC0415
+
+        from reconcile.sides.billing.records import TABLES  # noqa: PLC0415
+
+        table = TABLES[write.entity]
+        known = connection.execute(select(table.c.version).where(table.c.id == int(write.id or 0))).scalar()
+        return before(connection, replace(write, version=None if known is None else str(known)))
+
+    return claimed
+
+
+def _by_position(before: Any) -> Any:
+    def outcomes(self: Any, settled: Any, responses: Mapping[str, Any], answer: Any) -> Any:
+        shifted = dict(zip(settled, responses.values(), strict=False))
+        return before(self, settled, shifted, answer)
+
+    return outcomes
+
+
+def _no_tombstones(before: Any) -> Any:
+    def agreement(self: Any, entity: Any) -> Any:
+        known = before(self, entity)
+        return replace(known, tombstones=known.tombstones.iloc[:0])
+
+    return agreement
+
+
+def _anybody_may_hold(before: Any) -> Any:
+    def acquire(engine: Any, company: str, holder: str, run_id: str, ttl: Any) -> Any:
+        from sqlalchemy import update  # noqa: PLC0415
+
+        from reconcile.state.database import writing  # noqa: PLC0415
+        from reconcile.state.schema import LeaseRow  # noqa: PLC0415
+
+        with writing(engine) as connection:
+            connection.execute(update(LeaseRow).where(LeaseRow.company == company).values(holder=""))
+        return before(engine, company, holder, run_id, ttl)
+
+    return acquire
+
+
+# ------------------------------------------------------------------------------------------------ the list
+
+STEPS = "tests/push/test_steps.py"
+CRASH = "tests/crash/test_everywhere.py::test_a_few_crashes_on_sqlite"
+JOURNAL = "tests/state/test_journal.py"
+
+MUTATIONS = (
+    Mutation("no settle", "open entries are settled before anything is planned", "reconcile.push.settle:settle",
+             _gives(()), (f"{STEPS}::test_a_lost_reply_is_unknown_and_settled_as_found_when_it_took_effect",)),
+    Mutation("no fencing", "a late holder's write is refused", "reconcile.state.lease:Lease.check",
+             _nothing, ("tests/state/test_lease.py", f"{STEPS}::test_a_holder_that_was_overtaken_writes_nothing_more")),
+    Mutation("no lease", "one holder per company", "reconcile.state.lease:acquire",
+             _anybody_may_hold, ("tests/state/test_lease.py",)),
+    Mutation("no read-back", "what a side stored is compared with what it was given",
+             "reconcile.push.agreement:agreement_after", _believes,
+             (f"{STEPS}::test_a_field_that_was_stored_otherwise_is_unsettled_not_agreed",)),
+    Mutation("float money", "money is exact", "reconcile.model.money:to_minor", _float_money,
+             ("tests/model/test_texts_stay_texts.py", "tests/sides/quickbooks/test_mapping.py")),
+    Mutation("new id on every try", "a write that is tried again has the same request id",
+             "reconcile.state.journal:_request_ids", _new_ids,
+             ("tests/state/test_request_ids.py", JOURNAL)),
+    Mutation("lost is failed", "a lost reply is unknown", "reconcile.push.steps:_STATUS", _lost_is_failed,
+             (f"{STEPS}::test_a_lost_reply_is_unknown_and_settled_as_found_when_it_took_effect",)),
+    Mutation("answer and link apart", "answer, link and base are committed together",
+             "reconcile.state.journal:Journal.answer", _two_transactions, (CRASH,)),
+    Mutation("base moves first", "the base is only what both sides were seen to hold",
+             "reconcile.state.journal:Journal.mark_sent", _moves_the_base_first, (CRASH,)),
+    Mutation("not journalled as sent", "nothing is sent that is not in the journal",
+             "reconcile.state.journal:Journal.mark_sent", _nothing, (CRASH,)),
+    Mutation("absence is deletion", "a missing record is read directly before it is believed to be gone",
+             "reconcile.sides.pull:confirm_absences", _absence_is_deletion, ("tests/sides/test_pull.py",)),
+    Mutation("any version", "a write names the version it expects", "reconcile.sides.billing.storing:claimed",
+             _any_version, ("tests/sides/billing/test_writer.py::test_a_record_that_moved_is_not_overwritten",)),
+    Mutation("batch by position", "answers to a batch are matched by item",
+             "reconcile.sides.quickbooks.writer:QuickBooksWriter._batch_outcomes", _by_position,
+             ("tests/sides/quickbooks/test_writer.py",)),
+    Mutation("no tombstones", "what was ended is not made again", "reconcile.state.links:Links.agreement",
+             _no_tombstones, ("tests/state/test_links.py",)),
+    Mutation("requests forgotten", "ReliaBills carries out a request once", "reconcile.sides.billing.writer:_repeated",
+             _nothing, ("tests/sides/billing/test_writer.py::test_a_repeated_request_is_given_its_first_answer",)),
+    Mutation("stops are ignored", "a stop finding fails its step", "reconcile.push.steps:insist", _nothing,
+             (f"{STEPS}::test_one_refused_record_fails_the_step_and_its_siblings_are_across",)),
+    Mutation("no guards", "an emptied side stops the run", "reconcile.compare.guards:guards", _gives([]),
+             ("tests/compare/test_guards.py",)),
+)  # fmt: skip
+"""Every safety that is switched off; ``tests/mutations/run.py`` shows what turns red."""

@@ -18,16 +18,16 @@ import pandas as pd
 
 from checks.validation import RESULT_COLUMNS, Validation
 from reconcile import report, session
-from reconcile.config import CompanyConfig, load_config
-from reconcile.filing import file_run
+from reconcile.config import CompanyConfig
+from reconcile.evidence import AtWork
 from reconcile.model.entities import Entity, Side
+from reconcile.runner import notebook  # noqa: F401  imported when a dead run is filed, which takes a second
 from reconcile.session import Session
 from reconcile.sides.billing import BillingWriter
 from reconcile.sides.quickbooks.writer import MEMORY
 from reconcile.sides.side import RequestMemory, Writable, Write
-from reconcile.state import lease, runs
+from reconcile.state import runs
 from reconcile.state.database import open_state
-from reconcile.verdict import Ending, Execution
 from tests.crash.boundaries import BOUNDARIES, number_commits
 from tests.crash.filed import FiledSide, Trouble
 from tests.crash.worlds import COMPANY, SmallWorld
@@ -132,7 +132,7 @@ def run(world: SmallWorld, deadly: int = 0, under: Circumstances = AS_USUAL) -> 
 
 def _first_half(world: SmallWorld, deadly: int, under: Circumstances = AS_USUAL) -> Session:
     """What comes before the first write to a side."""
-    session.connect_writers = lambda _config, company, _engine: _sides(world, company, under)
+    session.connect_writers = lambda _config, company, *_: _sides(world, company, under)
     if under.clock:
         _shift_our_clock(under.clock)
     BOUNDARIES.open(deadly)
@@ -191,16 +191,23 @@ def _serve(world: SmallWorld, to_child: Pipe, from_child: Pipe) -> dict[str, Any
         answer.unlink(missing_ok=True)
         child = os.fork()
         if child == 0:
-            BOUNDARIES.deadly = deadly
-            _in_child(world, lambda: _second_half(opened), answer)
+            _in_child(world, lambda: _carried_out(opened, deadly), answer)
         _, status = os.waitpid(child, 0)
         from_child.say({"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0})
     return {}
 
 
+def _carried_out(opened: Session, deadly: int) -> dict[str, Any]:
+    BOUNDARIES.deadly = deadly
+    opened._at_work = AtWork(opened.folder)
+    return _second_half(opened)
+
+
 def _let_go_of_connections(opened: Session) -> None:
-    """No connection may be shared between processes."""
+    """No connection may be shared between processes, nor the lock that says that a process is at work."""
     opened._engine.dispose()
+    if opened._at_work is not None:
+        opened._at_work._stream.close()
     for side in opened._readers.values():
         for name in ("_engine", "_write_engine"):
             if hasattr(side, name):
@@ -257,23 +264,6 @@ def _shift_our_clock(by: timedelta) -> None:
             and getattr(module, "datetime", None) is datetime
         ):
             module.datetime = Shifted  # type: ignore[attr-defined]
-
-
-def after_death(world: SmallWorld) -> Ended:
-    """What the runner does when a run's process is dead: the company is free again, the run is judged and filed."""
-
-    def work() -> dict[str, Any]:
-        config = load_config()
-        engine = open_state(config.state_url)
-        outcomes = []
-        for dead in runs.find(engine, COMPANY, limit=50):
-            if dead.ended_at is None:
-                lease.release_run(engine, dead.id)
-                filed = file_run(config, engine, dead.id, Execution(Ending.KERNEL_DIED, "The process was killed."))
-                outcomes.append(filed.outcome.value)
-        return {"outcomes": outcomes}
-
-    return forked(world, work)
 
 
 def forked(world: SmallWorld, work: Callable[[], dict[str, Any]]) -> Ended:

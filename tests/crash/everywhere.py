@@ -90,7 +90,6 @@ class Explorer:
             self._report.crashes += ended.killed
             where = f"{self._which} {number}"
             self._say(where, invariants.broken_at_once(self._world, self.before, self.after))
-            self._die(where)
             for row in self._world.state.rows("select step, action, side, record_key, status, evidence from journal"):
                 sys.stderr.write(f"{where}: {row}\n")
         self._known.clear()
@@ -104,7 +103,6 @@ class Explorer:
             if not ended.killed:
                 raise RuntimeError(f"boundary {deadly} was not reached")
             self._report.crashes += 1
-            self._die(f"{self._which} {deadly}")
             self._world.keep("again")
             recovered = child.run(self._world)
             before = self._report.crashes
@@ -143,18 +141,12 @@ class Explorer:
         self._known.add(fingerprint)
         if self._draw.random() >= self.share:
             return
-        self._die(where)
         ended = child.run(self._world)
         self._report.recoveries += 1
         if not _agreed(ended):
             self._say(where, [f"the next run does not agree: {ended.told}"])
         self._say(where, invariants.broken_in_the_end(self._world, self.after))
         self._check_quiet(where)
-
-    def _die(self, where: str) -> None:
-        ended = child.after_death(self._world)
-        if "error" in ended.told:
-            self._say(where, [f"the death could not be filed: {ended.told}"])
 
     def _check_quiet(self, where: str) -> None:
         fingerprint = invariants.memory(self._world)

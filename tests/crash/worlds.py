@@ -190,20 +190,23 @@ class SmallWorld:
         return sqlite_rows(self.root / "billing.db", query)
 
     def keep(self, name: str) -> None:
-        """Remember both sides and the state under a name."""
+        """Remember both sides, the state and the evidence under a name."""
         self.state.keep(name)
         keep_sqlite(self.root / "billing.db", self.root / f"{name}-billing.db")
-        shutil.copyfile(self.root / "books.pickle", self.root / f"{name}-books.pickle")
-        (self.root / f"{name}-left.log").write_text(
-            (self.root / "left.log").read_text() if (self.root / "left.log").exists() else ""
-        )
+        (self.root / "left.log").touch()
+        for kept in ("books.pickle", "left.log"):
+            shutil.copyfile(self.root / kept, self.root / f"{name}-{kept}")
+        shutil.rmtree(self.root / f"{name}-runs", ignore_errors=True)
+        shutil.copytree(self.root / "runs", self.root / f"{name}-runs")
 
     def put_back(self, name: str) -> None:
-        """Both sides and the state as they were."""
+        """All of them as they were."""
         self.state.put_back(name)
         put_back_sqlite(self.root / f"{name}-billing.db", self.root / "billing.db")
-        shutil.copyfile(self.root / f"{name}-books.pickle", self.root / "books.pickle")
-        shutil.copyfile(self.root / f"{name}-left.log", self.root / "left.log")
+        for kept in ("books.pickle", "left.log"):
+            shutil.copyfile(self.root / f"{name}-{kept}", self.root / kept)
+        shutil.rmtree(self.root / "runs")
+        shutil.copytree(self.root / f"{name}-runs", self.root / "runs")
 
 
 # ------------------------------------------------------------------------------------------------ people at work

@@ -312,7 +312,6 @@ class History(RuleBasedStateMachine):
             told.unlink()
 
     def _look_at_once(self, ended: child.Ended) -> None:
-        child.after_death(self.world)
         seen = invariants.image(self.world)
         broken = [
             *invariants.two(seen, self.world),

@@ -78,9 +78,9 @@ class Explorer:
             raise RuntimeError(f"the undisturbed run does not agree: {ended.told}")
         return ended
 
-    def everywhere(self, upto: int) -> None:
+    def everywhere(self, first: int, upto: int) -> None:
         """One crash at each boundary, each recovered from."""
-        self._each_boundary("start", self.names[:upto])
+        self._each_boundary("start", self.names[:upto], first=first)
 
     def one(self, deadly: Sequence[int]) -> None:
         """Killed at these boundaries, one run after the other; then a run that is left alone."""
@@ -109,7 +109,9 @@ class Explorer:
             self._each_boundary("again", recovered.boundaries, f"{deadly} ", of_each)
             self._report.crashes_in_recovery += self._report.crashes - before
 
-    def _each_boundary(self, start: str, names: Sequence[str], told: str = "", of_each: float = 1.0) -> None:
+    def _each_boundary(
+        self, start: str, names: Sequence[str], told: str = "", of_each: float = 1.0, first: int = 1
+    ) -> None:
         """From this world, one crash at each boundary of a run (or a drawn share of them), each recovered from."""
         self._world.put_back(start)
         with child.planned_once(self._world) as planned:
@@ -117,7 +119,7 @@ class Explorer:
                 self._say(f"{told}no plan", [str(planned.first)])
                 return
             self._world.keep("planned")
-            for deadly in range(1, len(names) + 1):
+            for deadly in range(first, len(names) + 1):
                 if self._draw.random() >= of_each:
                     continue
                 if deadly <= planned.passed:
@@ -178,7 +180,7 @@ class Wanted:
         pairs: number of first crashes whose recovery is killed, too, at a third of its boundaries.
         share: of the different worlds that crashes leave, how many are recovered from.
         seed: what draws.
-        upto: the last boundary.
+        first, upto: the first and the last boundary.
         at: these crashes only.
     """
 
@@ -187,6 +189,7 @@ class Wanted:
     pairs: int = 6
     share: float = 1.0
     seed: int = 1
+    first: int = 1
     upto: int = 10_000
     at: Sequence[int] = ()
 
@@ -203,7 +206,7 @@ def explore(wanted: Wanted) -> Report:
             if wanted.at:
                 explorer.one(wanted.at)
                 continue
-            explorer.everywhere(wanted.upto)
+            explorer.everywhere(wanted.first, wanted.upto)
             explorer.in_recovery(wanted.pairs, 1 / 3)
     report.seconds, report.cpu = time.monotonic() - started, sum(os.times()[:4]) - cpu
     return report
@@ -223,11 +226,14 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=6)
     parser.add_argument("--share", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--first", type=int, default=Wanted.first)
     parser.add_argument("--upto", type=int, default=Wanted.upto)
     parser.add_argument("--at", type=int, nargs="+", default=())
     given = parser.parse_args()
     worlds = given.world or WORLDS
-    report = explore(Wanted(given.state, worlds, given.pairs, given.share, given.seed, given.upto, given.at))
+    report = explore(
+        Wanted(given.state, worlds, given.pairs, given.share, given.seed, given.first, given.upto, given.at)
+    )
     json.dump(asdict(report), sys.stdout, indent=1)
     return 1 if report.broken else 0
 

@@ -95,9 +95,10 @@ class Explorer:
         self._known.clear()
         self._recover("in the end")
 
-    def in_recovery(self, pairs: int, of_each: float) -> None:
-        """Crashes at drawn boundaries, and then at a drawn share of the boundaries of the recovery."""
-        for deadly in self._draw.sample(range(1, len(self.names) + 1), min(pairs, len(self.names))):
+    def in_recovery(self, until: int) -> None:
+        """Crashes at drawn boundaries, then at a third of the boundaries of their recoveries, up to so many in all."""
+        while self._report.crashes < until:
+            deadly = self._draw.randint(1, len(self.names))
             self._world.put_back("start")
             ended = child.run(self._world, deadly)
             if not ended.killed:
@@ -106,7 +107,7 @@ class Explorer:
             self._world.keep("again")
             recovered = child.run(self._world)
             before = self._report.crashes
-            self._each_boundary("again", recovered.boundaries, f"{deadly} ", of_each)
+            self._each_boundary("again", recovered.boundaries, f"{deadly} ", of_each=1 / 3)
             self._report.crashes_in_recovery += self._report.crashes - before
 
     def _each_boundary(
@@ -177,7 +178,7 @@ class Wanted:
     Attributes:
         state: ``sqlite``, or the address of an empty PostgreSQL database.
         worlds: ``first``, ``day``.
-        pairs: number of first crashes whose recovery is killed, too, at a third of its boundaries.
+        crashes: at least so many; once every boundary had one, recoveries are killed, too.
         share: of the different worlds that crashes leave, how many are recovered from.
         seed: what draws.
         first, upto: the first and the last boundary.
@@ -186,7 +187,7 @@ class Wanted:
 
     state: str = "sqlite"
     worlds: Sequence[str] = WORLDS
-    pairs: int = 6
+    crashes: int = 0
     share: float = 1.0
     seed: int = 1
     first: int = 1
@@ -199,7 +200,7 @@ def explore(wanted: Wanted) -> Report:
     report = Report(wanted.state.partition(":")[0])
     started, cpu = time.monotonic(), sum(os.times()[:4])
     child.prepare()
-    for which in wanted.worlds:
+    for position, which in enumerate(wanted.worlds, start=1):
         with tempfile.TemporaryDirectory(dir=fast_folder()) as folder:
             draw = random.Random(f"{wanted.seed} {which} {report.state}")  # noqa: S311  a seed replays it
             explorer = Explorer(_made(Path(folder), wanted.state), which, report, draw, wanted.share)
@@ -207,7 +208,7 @@ def explore(wanted: Wanted) -> Report:
                 explorer.one(wanted.at)
                 continue
             explorer.everywhere(wanted.first, wanted.upto)
-            explorer.in_recovery(wanted.pairs, 1 / 3)
+            explorer.in_recovery(wanted.crashes * position // len(wanted.worlds))
     report.seconds, report.cpu = time.monotonic() - started, sum(os.times()[:4]) - cpu
     return report
 
@@ -223,7 +224,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--state", default="sqlite")
     parser.add_argument("--world", choices=WORLDS, action="append")
-    parser.add_argument("--pairs", type=int, default=6)
+    parser.add_argument("--crashes", type=int, default=Wanted.crashes)
     parser.add_argument("--share", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--first", type=int, default=Wanted.first)
@@ -232,7 +233,7 @@ def main() -> int:
     given = parser.parse_args()
     worlds = given.world or WORLDS
     report = explore(
-        Wanted(given.state, worlds, given.pairs, given.share, given.seed, given.first, given.upto, given.at)
+        Wanted(given.state, worlds, given.crashes, given.share, given.seed, given.first, given.upto, given.at)
     )
     json.dump(asdict(report), sys.stdout, indent=1)
     return 1 if report.broken else 0

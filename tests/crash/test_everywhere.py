@@ -26,18 +26,26 @@ def explored(*given: str) -> dict[str, Any]:
 
 
 def test_a_few_crashes_on_sqlite() -> None:
-    told = explored("--world", "day", "--first", "20", "--upto", "32", "--pairs", "0")
+    told = explored("--world", "day", "--first", "20", "--upto", "32")
     assert told["crashes"] == 13
     assert told["recoveries"] > 5
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize(
+    ("kind", "worlds", "crashes"), [("sqlite", ["first", "day"], 700), ("postgresql", ["day"], 300)]
+)
 def test_killed_at_every_boundary_and_while_recovering_nothing_is_lost_or_double(
-    kind: str, request: pytest.FixtureRequest
+    kind: str, worlds: list[str], crashes: int, request: pytest.FixtureRequest
 ) -> None:
     state = "sqlite" if kind == "sqlite" else request.getfixturevalue("fresh_postgres_url")
-    told = explored("--state", state, "--pairs", "2", "--share", "0.1")
-    assert told["crashes"] >= 500
+    chosen = [word for world in worlds for word in ("--world", world)]
+    told = explored("--state", state, *chosen, "--crashes", str(crashes), "--share", "0.1")
+    assert told["crashes"] >= crashes
     assert told["crashes_in_recovery"] >= 100
     assert min(told["boundaries"].values()) > 100
     assert told["recoveries"] > 10
+
+
+def test_a_stretch_on_postgresql(fresh_postgres_url: str) -> None:
+    told = explored("--state", fresh_postgres_url, "--world", "day", "--first", "22", "--upto", "30", "--share", "0.3")
+    assert told["crashes"] == 9

@@ -85,8 +85,10 @@ def test_what_is_new_in_quickbooks_is_noted_once_and_nothing_waits_for_it(world:
     page = {"QueryResponse": {"Customer": [{**made, "Mood": "<b>good"}]}, "time": made["MetaData"]["LastUpdatedTime"]}
     usual = QuickBooksSession._send
 
-    def send(session: QuickBooksSession, method: str, url: str, params: Any, body: bytes, *more: Any) -> Reply:
-        reply = usual(session, method, url, params, body, *more)
+    def send(
+        session: QuickBooksSession, method: str, url: str, params: Any, body: bytes, *more: Any, **how: Any
+    ) -> Reply:
+        reply = usual(session, method, url, params, body, *more, **how)
         return replace(reply, body=_ENCODER.encode(page)) if body.startswith(b"SELECT * FROM Customer") else reply
 
     with pytest.MonkeyPatch.context() as patched:

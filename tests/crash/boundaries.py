@@ -15,6 +15,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine.default import DefaultDialect
 
+RENEWAL = "update lease"
+"""A lease is renewed by the clock, so such a commit has no number: no crash could be replayed otherwise."""
 _WRITING = ("INSERT", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP")
 
 
@@ -53,10 +55,11 @@ def number_commits() -> None:
 
     def do_commit(self: DefaultDialect, dbapi_connection: Any) -> None:
         written = dbapi_connection.info.pop("wrote", None) if hasattr(dbapi_connection, "info") else None
-        if written:
+        numbered = written and written != RENEWAL
+        if numbered:
             BOUNDARIES.reach(f"before the commit of {written}")
         commit(self, dbapi_connection)
-        if written:
+        if numbered:
             BOUNDARIES.reach(f"after the commit of {written}")
 
     DefaultDialect.do_commit = do_commit  # type: ignore[method-assign]

@@ -7,11 +7,12 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types mutations lock lab bench clean
+.PHONY: help setup demo test lint types mutations crashes lock lab bench clean
 
 help:
 	@echo "make demo   one night, end to end, on the sample company (sets up first)"
 	@echo "make test   linters, types and the whole test suite (sets up first)"
+	@echo "make crashes  a thousand kills of a run and of its recoveries, on SQLite and PostgreSQL"
 	@echo "make mutations  switch off one safety at a time and show which test turns red"
 	@echo "make lab    JupyterLab on the notebooks"
 	@echo "make bench  what the performance figures are made of"
@@ -39,6 +40,9 @@ types: setup
 
 test: lint types
 	@$(BIN)/pytest -n 2 --dist loadfile -q
+
+crashes: setup
+	@ALL_CRASHES=1 $(BIN)/pytest -q tests/crash
 
 mutations: setup
 	@$(BIN)/python -m tests.mutations.run

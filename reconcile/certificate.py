@@ -7,7 +7,7 @@ from datetime import datetime
 from textwrap import wrap
 from typing import Any
 
-from reconcile.model.entities import Side
+from reconcile.model.entities import Entity, Side
 from reconcile.model.money import show
 from reconcile.model.runs import CENTRAL
 
@@ -92,7 +92,9 @@ def _behind(known: Mapping[str, str] | None) -> str:
 
 def _read(told: Mapping[str, Any]) -> Iterator[str]:
     for side, counts in told["counts"].get("pulled", {}).items():
-        yield f"{Side(side).product}: " + ", ".join(f"{number:,} {entity}" for entity, number in counts.items())
+        yield f"{Side(side).product}: " + ", ".join(
+            f"{number:,} {Entity(entity).plural}" for entity, number in counts.items()
+        )
 
 
 def _written(told: Mapping[str, Any]) -> Iterator[str]:
@@ -104,7 +106,7 @@ def _written(told: Mapping[str, Any]) -> Iterator[str]:
         yield "outcomes: " + ", ".join(f"{number:,} {status}" for status, number in sorted(writes.items()))
     for step in told["steps"]:
         numbers = ", ".join(f"{step[name]:,} {name}" for name in ("done", "failed", "unknown", "held"))
-        yield f"{step['step']}: {step['status']}, {numbers}"
+        yield f"{Entity(step['step']).plural}: {step['status']}, {numbers}"
 
 
 def _totals(told: Mapping[str, Any]) -> Iterator[str]:
@@ -118,10 +120,17 @@ def _totals(told: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _differences(items: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """One line per record and cause, with what it adds to each total."""
+    told: dict[tuple[str, str], list[str]] = {}
     for item in items:
-        whose = f" of {item['customer']}" if item.get("customer") else ""
+        whose = f" of {item['customer']}" if item.get("customer") and item["customer"] != item["label"] else ""
         cause = item["cause"] if item["explained"] else f"UNEXPLAINED {item['cause'] or ''}".rstrip()
-        yield f"{item['measure']}: {_amount(item['amount'], item['currency'])}, {item['label']}{whose}: {cause}"
+        amount = f"{item['measure']} {_amount(item['amount'], item['currency'])}"
+        told.setdefault((f"{Entity(item['entity']).singular} {item['label']}{whose}", cause), []).append(amount)
+    return (
+        f"{record}: {cause} Its part of the differences: {'; '.join(amounts)}."
+        for (record, cause), amounts in told.items()
+    )
 
 
 def _permissions(told: Mapping[str, Any]) -> Iterator[str]:

@@ -44,13 +44,6 @@ app = typer.Typer(
 )
 sandbox = typer.Typer(help="A local QuickBooks and a local ReliaBills to try things on.", no_args_is_help=True)
 app.add_typer(sandbox, name="sandbox")
-app.command()(permission_commands.permit)
-app.command()(permission_commands.permissions)
-app.command()(plan_commands.plan)
-app.command()(plan_commands.apply)
-app.command()(evidence_commands.verify)
-app.command()(evidence_commands.rebuild)
-deciding.register(app)
 
 TRACEBACK_VARIABLE = "RECONCILE_TRACEBACK"
 STOPPED = Outcome.STOPPED.exit_code
@@ -142,6 +135,15 @@ def show(
     findings = config.runs / found.folder / "findings.json"
     if findings.exists():
         _print_findings(read_json(findings))
+
+
+app.command()(plan_commands.plan)
+app.command()(plan_commands.apply)
+deciding.register(app)
+app.command()(permission_commands.permit)
+app.command()(permission_commands.permissions)
+app.command()(evidence_commands.verify)
+app.command()(evidence_commands.rebuild)
 
 
 @app.command()

@@ -122,9 +122,11 @@ def _numbers(chosen: Preferences) -> Row:
         )
     return Row(
         subject,
-        Level.STOPS,
-        "Custom transaction numbers are off: QuickBooks would give invoices from ReliaBills numbers of its own.",
-        "Turn on Account and settings > Sales > Sales form content > Custom transaction numbers.",
+        Level.NOTE,
+        "Custom transaction numbers are off: QuickBooks numbers invoices by itself. Those from ReliaBills keep their "
+        "number, but whoever writes or mends an invoice in QuickBooks cannot choose one.",
+        "To choose or mend numbers, turn on Account and settings > Sales > Sales form content > Custom transaction "
+        "numbers.",
     )
 
 

@@ -28,6 +28,7 @@ from reconcile.compare.conflicts import Conflicts, conflicts
 from reconcile.compare.diff import compare_all
 from reconcile.compare.guards import ENDINGS, PRICE_CHANGES, guards, many_deeds, stale_plan
 from reconcile.compare.habits import PRICES, RUNS_LOOKED_AT, deeds
+from reconcile.compare.merging import documents_to_read
 from reconcile.compare.midnight import midnight_risk
 from reconcile.compare.planning import Planned, make_plan
 from reconcile.compare.policy import Policy, written_fields
@@ -80,7 +81,7 @@ from reconcile.push.steps import Attempt, Pusher, StepReport, insist, stored_oth
 from reconcile.reach import OVERLAP, overflowed, reach, read_whole
 from reconcile.rebuilding import file_the_dead
 from reconcile.sides.billing import BillingReader
-from reconcile.sides.pull import confirm_absences, merged, pull_census, pull_delta, pull_selected
+from reconcile.sides.pull import completed, confirm_absences, merged, pull_census, pull_delta, pull_selected
 from reconcile.sides.quickbooks import QuickBooksReader, novelty_notes
 from reconcile.sides.side import Progress, Readable, Writable
 from reconcile.state import companies, cursors, lease, pending, permissions, runs, settings
@@ -371,6 +372,9 @@ class Session:
             pulled = pull_delta(self._readers, since, self._linked(), waiting)
             self._say_that_all_is_read(overflowed(pulled[Side.BOOKS]))
         self._agreements = {entity: self._links.agreement(entity) for entity in Entity}
+        if since is not None:
+            more = documents_to_read(pulled[Side.BOOKS][Entity.CUSTOMER].frame, self._agreements)
+            pulled = completed(self._readers, pulled, self._linked(), more)
         self._frames = _side_frames(pulled)
         shrunk = self.settings.shrunk_by_percent
         self._stop_at(guards(self.books, self.billing, self._agreements, shrunk_by_percent=shrunk))
@@ -442,7 +446,7 @@ class Session:
         self, books: Snapshots, billing: Snapshots, agreements: Mapping[Entity, Agreement]
     ) -> Mapping[Entity, Comparison]:
         policy = Policy.from_settings(self.settings.conflict_policy, self.settings.matched_policy)
-        return compare_all(books, billing, agreements, policy, self._resolutions)
+        return compare_all(books, billing, agreements, policy, self._resolutions, company=self.company.key)
 
     def validate(self) -> tuple[Finding, ...]:
         """Check both sides by the rules of ``checks/``; gives all findings of the run, also those of earlier stages."""

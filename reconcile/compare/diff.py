@@ -21,6 +21,7 @@ from reconcile.compare.canonical import References, among, canonical, described,
 from reconcile.compare.cells import ENDINGS, KEPT_WHEN_VOID, Cells, Paired, mark_edited_elsewhere
 from reconcile.compare.expressible import remedy_in_books, why_not_in_books
 from reconcile.compare.matching import Told, match_frames
+from reconcile.compare.merging import with_merges
 from reconcile.compare.obstacles import Obstacles, Percents
 from reconcile.compare.policy import MONEY_FIELDS, Policy, result_fields, written_fields
 from reconcile.compare.remembered import remembered
@@ -89,8 +90,14 @@ def compare_all(
     agreements: Mapping[Entity, Agreement],
     policy: Policy | None = None,
     resolutions: Iterable[Resolution] = (),
+    *,
+    company: str = "COMPANY",
 ) -> dict[Entity, Comparison]:
-    """:func:`compare` for all five entities in push order, each knowing the pairs of those before it."""
+    """:func:`compare` for all five entities in push order, each knowing the pairs of those before it.
+
+    Merges of customers in QuickBooks, which only all of them show together, are held
+    (:mod:`~reconcile.compare.merging`); ``company`` is the company key, for the command that they propose.
+    """
     references, comparisons = References(), {}
     percents: Percents = {}
     resolutions = tuple(resolutions)
@@ -109,7 +116,7 @@ def compare_all(
         references = references.including(entity, comparison.pairs, *sides)
         if entity is Entity.TAX_RATE:
             percents = percents_of(*sides, references)
-    return comparisons
+    return with_merges(company, comparisons, books, billing)
 
 
 def percents_of(books: Snapshot, billing: Snapshot, references: References) -> Percents:

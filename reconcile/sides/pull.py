@@ -51,7 +51,7 @@ def pull_delta(
         Snapshots of scope delta (or census, where a side could not tell what changed).
     """
     pulled = {side: dict(sides[side].changed(list(Entity), since[side])) for side in Side}
-    return _completed(sides, pulled, pairs, pending)
+    return completed(sides, pulled, pairs, pending)
 
 
 def pull_selected(
@@ -72,15 +72,16 @@ def pull_selected(
     nothing = {
         side: {entity: replace(sides[side].fetch(entity, []), scope=Scope.DELTA) for entity in Entity} for side in Side
     }
-    return _completed(sides, nothing, pairs, wanted)
+    return completed(sides, nothing, pairs, wanted)
 
 
-def _completed(
+def completed(
     sides: Mapping[Side, Readable],
     pulled: dict[Side, dict[Entity, Snapshot]],
     pairs: Mapping[Entity, pd.DataFrame],
     pending: Mapping[tuple[Side, Entity], frozenset[str]],
 ) -> dict[Side, dict[Entity, Snapshot]]:
+    """Snapshots with these records, the counterparts of all that was read and everything referred to, read directly."""
     counterparts = {entity: _counterparts(pairs[entity]) for entity in Entity}
     seen: Selection = {(side, entity): set() for side in Side for entity in Entity}
     wanted: Selection = {key: set(ids) for key, ids in pending.items()}

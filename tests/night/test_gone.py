@@ -1,0 +1,90 @@
+"""Gone is not absent: merged, deleted, entered again, in use again; each is recognised, and nothing is made twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import requests
+from typer.testing import CliRunner
+
+from reconcile import reach
+from reconcile.cli import app
+from reconcile.model.runs import Outcome
+from reconcile.sandbox.quickbooks.process import running_quickbooks
+from reconcile.sides.quickbooks import reader
+from tests.night.conftest import COMPANY, World, _world
+from tests.night.desks import (
+    agreed,
+    billing_rows,
+    customer_in_books,
+    findings,
+    held,
+    invoices_in_billing,
+    invoices_in_books,
+    line_in_books,
+    pay_in_books,
+    plan,
+    quiet,
+    sell_in_books,
+    why,
+    writes,
+)
+
+
+@pytest.fixture
+def merging(tmp_path: Path, sqlite_state_url: str) -> Iterator[World]:
+    """A company whose QuickBooks can be told to merge."""
+    with running_quickbooks("empty", admin=True) as quickbooks:
+        yield from _world(tmp_path, sqlite_state_url, quickbooks)
+
+
+def merge_in_books(world: World, gone: str, into: str) -> tuple[str, str]:
+    """Somebody gives one customer the name of another and lets QuickBooks merge them; their ids."""
+    ids = customer_in_books(world, gone)["Id"], customer_in_books(world, into)["Id"]
+    body = {"realm": world.quickbooks.realm_id, "entity": "Customer", "id": ids[0], "into": ids[1]}
+    answer = requests.post(f"{world.quickbooks.base_url}/admin/merge", json=body, timeout=10)
+    answer.raise_for_status()
+    return ids
+
+
+@pytest.mark.parametrize("mode", ["census", "delta"])
+def test_a_merge_in_quickbooks_waits_as_one_question_and_the_proposed_relink_settles_it(
+    merging: World, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = merging
+    for module in (reach, reader):  # so that the delta reads what changed and not all of a young company
+        monkeypatch.setattr(module, "OVERLAP", timedelta())
+    world.new_customer_in_books("Cool Cars")
+    world.new_product_in_books("Gardening")
+    four = line_in_books(world, "Gardening", "4", "25")
+    sell_in_books(world, "1001", "Cool Cars", four)
+    sell_in_books(world, "1002", "Cool Cars", four)
+    pay_in_books(world, "Cool Cars", "30", {"1001": "30"}, "cheque 7")
+    agreed(world)
+    quiet(world, mode=mode)
+    world.new_customer_in_books("Cool Cars Inc")
+    sell_in_books(world, "1003", "Cool Cars Inc", four)
+    gone, into = merge_in_books(world, "Cool Cars", "Cool Cars Inc")
+
+    run = world.sync(mode=mode)
+    assert (run.outcome, held(world)) == (Outcome.AGREED_EXCEPT_HELD, {"Cool Cars"}), run.reason
+    assert writes(world) == []
+    (question,) = [one for one in findings(world) if one["severity"] == "hold"]
+    assert question["check"] == "merged_in_quickbooks"
+    command = f"reconcile relink {COMPANY} customer:books:{into} customer:billing:1 --because"
+    assert command in question["remedy"]
+    assert billing_rows(world, "select account_name, active from customers") == [("Cool Cars", 1)]
+
+    words = ["relink", COMPANY, f"customer:books:{into}", "customer:billing:1", "--because", "merged in QuickBooks"]
+    decided = CliRunner().invoke(app, [*words, "--who", "Anna"])
+    assert decided.exit_code == 0, decided.output
+    world.sync(mode=mode)
+    assert ("invoice", "create", "1003") in writes(world)
+    assert [one["books_id"] for one in plan(world) if one["action"] == "forget"] == [gone]
+    assert invoices_in_billing(world) == invoices_in_books(world)
+    assert billing_rows(world, "select count(*) from customers") == [(1,)]
+    quiet(world, "Cool Cars Inc", mode=mode)
+    assert "matched" in why(world, "Cool Cars Inc") and "name" in why(world, "Cool Cars Inc")

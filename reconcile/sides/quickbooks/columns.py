@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, compress, repeat
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,6 @@ from reconcile.sides.quickbooks.mapping import (
     SHIPPING_ITEM,
     TAXABLE,
     Lookups,
-    id_of,
     method_of,
     state_of,
     voided,
@@ -39,6 +38,7 @@ from reconcile.sides.quickbooks.mapping import (
 from reconcile.sides.quickbooks.records import (
     LinkedTxn,
     MetaData,
+    Ref,
     WrittenInvoice,
     WrittenPayment,
     WrittenSalesItemDetail,
@@ -118,9 +118,9 @@ def amounts(*columns: Sequence[Raw]) -> list[Amounts]:
 
 
 def _amounts(written: Sequence[Raw]) -> Amounts:
-    together = np.frombuffer(b",".join(written), dtype=np.uint8)
-    is_comma = together == _COMMA
-    commas = np.flatnonzero(is_comma)
+    joined = b",".join(written)
+    together = np.frombuffer(joined, dtype=np.uint8)
+    commas = np.flatnonzero(together == _COMMA)
     if len(commas) != len(written) - 1:
         raise NotPlainError("something else stands where an amount belongs")
     starts = np.concatenate(([0], commas + 1))
@@ -128,7 +128,7 @@ def _amounts(written: Sequence[Raw]) -> Amounts:
     bounds = np.concatenate((starts, [len(together) + 1])) - np.arange(len(written) + 1)
     present = pa.array(~missing).buffers()[1] if missing.any() else None
     text = pa.StringArray.from_buffers(
-        len(written), pa.py_buffer(bounds.astype(np.int32)), pa.py_buffer(together[~is_comma]), present
+        len(written), pa.py_buffer(bounds.astype(np.int32)), pa.py_buffer(joined.translate(None, b",")), present
     )
     try:
         exact = text.cast(pa.decimal128(38, SCALE))
@@ -142,14 +142,14 @@ def _amounts(written: Sequence[Raw]) -> Amounts:
 _NO_AMOUNTS = Amounts(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_), np.zeros(0, dtype=np.bool_))
 
 
+def _ids(references: Iterable[Ref | None]) -> list[str | None]:
+    """What :func:`.mapping.id_of` says of each."""
+    return [reference.value or None if reference is not None else None for reference in references]
+
+
 def _which(texts: Sequence[str | None], among: _Meanings, other: int) -> npt.NDArray[np.int8]:
     """What each text stands for; those that are not among them are the ``other``."""
-    known = list(among)
-    places = pc.index_in(pa.array(texts, pa.string()), pa.array(known, pa.string())).fill_null(len(known))
-    found: npt.NDArray[np.int8] = np.array([*among.values(), other], dtype=np.int8)[
-        places.to_numpy(zero_copy_only=False)
-    ]
-    return found
+    return np.fromiter(map(among.get, texts, repeat(other)), np.int8, len(texts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +272,7 @@ def invoices(records: Sequence[WrittenInvoice], lookups: Lookups) -> Columns:
     """
     family = _Family.of([record.line for record in records])
     lines = [line for record in records for line in record.line]
-    currencies = [id_of(record.currency_ref) or lookups.home_currency for record in records]
+    currencies = [one or lookups.home_currency for one in _ids([record.currency_ref for record in records])]
     taxes = [record.txn_tax_detail or _NO_TAX for record in records]
     factors = _factors(currencies)
     details = [line.sales_item_line_detail or _NO_DETAIL for line in lines]
@@ -290,7 +290,7 @@ def invoices(records: Sequence[WrittenInvoice], lookups: Lookups) -> Columns:
 
     kinds = _which([line.detail_type for line in lines], _KINDS, _OTHER)
     sold, is_row = kinds == _SOLD, kinds <= _TEXT
-    codes = _which([id_of(detail.tax_code_ref) for detail in details], _CODES, _STRANGE)
+    codes = _which(_ids([detail.tax_code_ref for detail in details]), _CODES, _STRANGE)
     taxable, strange = sold & (codes == _TAXED), sold & (codes == _STRANGE)
     unfit = ~(amount.fine & quantity.fit & price.fit)
     parts = family.sums(np.where(sold, amount.minor, 0))
@@ -305,17 +305,16 @@ def invoices(records: Sequence[WrittenInvoice], lookups: Lookups) -> Columns:
     ]
     owed = np.where(balance.missing, -1, balance.minor).tolist()
     values = {
-        "id": [record.id for record in records],
+        "id": pa.array([record.id for record in records], ARROW["str"]),
         "version": [record.sync_token for record in records],
         "updated_at": _updated(record.meta_data for record in records),
         "number": [record.doc_number or None for record in records],
-        "customer_id": [id_of(record.customer_ref) for record in records],
+        "customer_id": _ids([record.customer_ref for record in records]),
         "invoice_date": [record.txn_date or None for record in records],
         "due_date": [record.due_date or None for record in records],
-        "tax_rate_id": [
-            id_of(one.txn_tax_code_ref) if taxed else None
-            for one, taxed in zip(taxes, any_taxable.tolist(), strict=True)
-        ],
+        "tax_rate_id": _ids(
+            [one.txn_tax_code_ref if taxed else None for one, taxed in zip(taxes, any_taxable.tolist(), strict=True)]
+        ),
         "discount_percent": None,
         "discount_taxable": None,
         "discount_nontaxable": None,
@@ -334,21 +333,21 @@ def invoices(records: Sequence[WrittenInvoice], lookups: Lookups) -> Columns:
     }
     places = np.flatnonzero(is_row)
     rows_sold = sold[places]
-    ids = np.array(values["id"], dtype=object)
     parents = family.parents[places]
 
     def of_sold(found: Amounts) -> pa.Array:
         return _integers(found.scaled[places], found.missing[places] | ~rows_sold)
 
-    chosen = places.tolist()
+    chosen = is_row.tolist()
+    items = _ids([detail.item_ref for detail in compress(details, chosen)])
     rows = {
-        "parent_id": ids[parents],
+        "parent_id": values["id"].take(pa.array(parents)),
         "position": _integers(family.positions(is_row)[places]),
         "product_id": [
-            None if not is_sold or (item := id_of(details[place].item_ref)) == SHIPPING_ITEM else item
-            for place, is_sold in zip(chosen, rows_sold.tolist(), strict=True)
+            item if is_sold and item != SHIPPING_ITEM else None
+            for item, is_sold in zip(items, rows_sold.tolist(), strict=True)
         ],
-        "description": [lines[place].description or None for place in chosen],
+        "description": [line.description or None for line in compress(lines, chosen)],
         "quantity": of_sold(quantity),
         "unit_price": of_sold(price),
         "amount": _integers(np.where(rows_sold, amount.minor[places], 0)),
@@ -365,7 +364,7 @@ def payments(records: Sequence[WrittenPayment], lookups: Lookups) -> Columns:
     """
     family = _Family.of([record.line for record in records])
     lines = [line for record in records for line in record.line]
-    currencies = [id_of(record.currency_ref) or lookups.home_currency for record in records]
+    currencies = [one or lookups.home_currency for one in _ids([record.currency_ref for record in records])]
     factors = _factors(currencies)
     totals, not_applied, line_amounts = amounts(
         [record.total_amt for record in records],
@@ -379,10 +378,10 @@ def payments(records: Sequence[WrittenPayment], lookups: Lookups) -> Columns:
     pays, credits_it = (kinds == _LINKS[kind] for kind in (PAYING, CREDITING))
     plain = ~family.any(~(pays | credits_it) | ~amount.fine) & ~total.missing & total.fine & unapplied.fine
     values = {
-        "id": [record.id for record in records],
+        "id": pa.array([record.id for record in records], ARROW["str"]),
         "version": [record.sync_token for record in records],
         "updated_at": _updated(record.meta_data for record in records),
-        "customer_id": [id_of(record.customer_ref) for record in records],
+        "customer_id": _ids([record.customer_ref for record in records]),
         "payment_date": [record.txn_date or None for record in records],
         "amount": _integers(total.minor),
         "credit": _integers(family.sums(np.where(credits_it, amount.minor, 0))),
@@ -402,7 +401,7 @@ def payments(records: Sequence[WrittenPayment], lookups: Lookups) -> Columns:
     places = np.flatnonzero(pays)
     parents = family.parents[places]
     rows = {
-        "parent_id": np.array(values["id"], dtype=object)[parents],
+        "parent_id": values["id"].take(pa.array(parents)),
         "position": _integers(family.positions(pays)[places]),
         "invoice_id": [link.txn_id for link, pay in zip(links, pays.tolist(), strict=True) if pay and link is not None],
         "amount": _integers(amount.minor[places]),

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from reconcile.model.entities import Entity
 from reconcile.model.findings import Finding
-from reconcile.model.snapshot import conform, record_dtypes, row_dtypes
+from reconcile.model.snapshot import record_dtypes, row_dtypes
 from reconcile.sides.quickbooks.columns import ARROW, READERS, NotPlainError
 from reconcile.sides.quickbooks.mapping import (
     COLUMNS,
@@ -162,7 +162,7 @@ class Harvest:
         self.findings = [finding for finding in self.findings if finding.record_id not in self._dropped]
 
     def frames(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """The records and their child rows so far."""
+        """The records and their child rows; what was taken in is used up by it."""
         with collector_paused():
             self._store()
         records = frame_of(self._tables, record_dtypes(self.entity))
@@ -185,16 +185,32 @@ def _in_order(tables: Sequence[pa.Table], places: npt.NDArray[np.int64]) -> pa.T
     return pa.concat_tables(tables).take(pa.array(np.argsort(places, kind="stable")))
 
 
-_DTYPES = {
-    pa.large_string(): pd.StringDtype(na_value=np.nan),
-    pa.int64(): pd.Int64Dtype(),
-    pa.bool_(): pd.BooleanDtype(),
+_DTYPES: dict[str, Any] = {
+    "str": pd.StringDtype(na_value=np.nan),
+    "Int64": pd.Int64Dtype(),
+    "boolean": pd.BooleanDtype(),
 }
 
 
 def frame_of(tables: list[pa.Table], dtypes: Mapping[str, str]) -> pd.DataFrame:
-    """Tables as one frame with exactly the columns of ``dtypes``; columns not named are missing values."""
-    if not tables:
-        return conform(pd.DataFrame(), dtypes)
-    table = pa.concat_tables(tables).combine_chunks()
-    return conform(table.to_pandas(types_mapper=_DTYPES.get), dtypes)
+    """Tables as one frame with exactly the columns of ``dtypes``; columns not named are missing values.
+
+    The tables are used up, and each column is let go as soon as the frame has it: at no time is everything there twice.
+    """
+    length = sum(map(len, tables))
+    pieces = {name: [table.column(name) for table in tables] for name in (tables[0].column_names if tables else ())}
+    tables.clear()
+    columns = {}
+    for name, dtype in dtypes.items():
+        found = pieces.pop(name, None)
+        whole = pa.nulls(length, ARROW[dtype]) if found is None else _joined(found)
+        del found
+        columns[name] = _DTYPES[dtype].__from_arrow__(whole)
+    return pd.DataFrame(columns, copy=False)
+
+
+def _joined(pieces: list[pa.ChunkedArray]) -> pa.Array:
+    """Pieces of a column as one; the list is emptied."""
+    chunks = [chunk for piece in pieces for chunk in piece.chunks]
+    pieces.clear()
+    return chunks[0] if len(chunks) == 1 else pa.concat_arrays(chunks)

@@ -18,7 +18,7 @@ from typing import Any
 
 from reconcile.model.entities import ROW_FIELDS, ROWS_COLUMN, Entity, Side
 from reconcile.model.findings import Finding, Severity
-from reconcile.model.money import NotExactError, from_scaled, to_minor, to_scaled
+from reconcile.model.money import INT64_MAX, NotExactError, from_scaled, to_minor, to_scaled
 from reconcile.sides.quickbooks.discounts import NO_DISCOUNT, BooksDiscount, Discount, Parts, decode
 from reconcile.sides.quickbooks.records import (
     Customer,
@@ -612,12 +612,17 @@ def read(entity: Entity, record: Record, lookups: Lookups, findings: list[Findin
     """A record of any entity.
 
     Raises:
-        MalformedError: it is not what it should be.
+        MalformedError: it is not what it should be; no finding is appended then.
     """
+    said: list[Finding] = []
     try:
-        return READERS[entity](record, lookups, findings)
+        values, rows = READERS[entity](record, lookups, said)
     except NotExactError as error:
         raise MalformedError(str(error)) from error
+    if any(type(value) is int and abs(value) > INT64_MAX for value in values):
+        raise MalformedError("the amounts of its lines add up to more than any account holds")
+    findings += said
+    return values, rows
 
 
 def fields_of(entity: Entity, record: Record, lookups: Lookups) -> dict[str, Any]:

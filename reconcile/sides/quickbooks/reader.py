@@ -173,20 +173,27 @@ class QuickBooksReader:
         """
         name = resource(entity)
         lookups = self._lookups(entity)
-        counted = -1
+        counted, expected = -1, 0
+
+        def opening_count() -> int:
+            nonlocal expected
+            expected = self._count(name)
+            return expected
+
         for _ in range(ROUNDS):
-            expected, as_of = self._count(name)
+            as_of: datetime | None = None
             harvest = Harvest(entity, lookups)
-            if expected:
-                with collector_paused():  # the pages are decoded by other threads, all the while
-                    for page in self._pages(name, SHAPES[entity], expected):
-                        harvest.add(page)
-                        progress(len(harvest), max(expected, len(harvest)))
-            counted, _ = self._count(name)
+            with collector_paused():  # the pages are decoded by other threads, all the while
+                for page in self._pages(name, SHAPES[entity], opening_count):
+                    as_of = as_of or page.time or self._clock()
+                    harvest.add(page)
+                    progress(len(harvest), max(expected, len(harvest)))
+            as_of = as_of or self._clock()
+            counted = self._count(name)
             for _ in range(CATCHING_UP):
                 if self._complete(entity, harvest, counted) or not self._catch_up(entity, harvest, as_of):
                     break
-                counted, _ = self._count(name)
+                counted = self._count(name)
             if self._complete(entity, harvest, counted):
                 return _snapshot(harvest, as_of, Scope.CENSUS, counted=len(harvest) - harvest.left_out)
         raise IncompletePullError(
@@ -368,12 +375,14 @@ class QuickBooksReader:
             found |= {record.id: record for record in page.records}  # type: ignore[attr-defined]  # every shape has an id
         return found
 
-    def _pages(self, name: str, shape: type[R], expected: int = 0) -> Iterator[Page[R] | WrittenPage[R]]:
+    def _pages(
+        self, name: str, shape: type[R], count: Callable[[], int] | None = None
+    ) -> Iterator[Page[R] | WrittenPage[R]]:
         """All pages of a resource, in the order of ids; each overlaps the one before by a record.
 
-        Where ``expected`` records need several pages, some are asked for ahead, at the same time. Records that are
-        deleted or deactivated meanwhile shift the positions of those after them. When the overlap is gone, a page is
-        read again from further back; what was met before is not taken twice.
+        When the first page is full and ``count`` can say how many records there are, pages are asked for ahead, some
+        at the same time. Records that are deleted or deactivated meanwhile shift the positions of those after them.
+        When the overlap is gone, a page is read again from further back; what was met before is not taken twice.
 
         Raises:
             IncompletePullError: the positions keep shifting.
@@ -387,10 +396,11 @@ class QuickBooksReader:
             watched = Vigilant(partial(self._look_and_decode, name, decode)) if start == 1 and name in KNOWN else decode
             return self._read(query.select(name, *_all(name), start=start, most=size), watched)
 
+        page = fetch(1)
+        expected = count() if count is not None and len(page) >= size else 0
         with Ahead(fetch, self._session.at_once if expected > size else 0) as ahead:
-            ahead.plan(range(1, expected + 1, size - 1))
+            ahead.plan(range(size, expected + 1, size - 1))
             while True:
-                page = ahead.page(position)
                 ids = page.ids
                 if position > 1 and seen.isdisjoint(ids):
                     drifts += 1
@@ -401,13 +411,14 @@ class QuickBooksReader:
                     position = max(1, position - back)
                     back *= 2  # many at once may be gone
                     ahead.plan(range(position, expected + 1, size - 1))
-                    continue
-                seen.update(ids)
-                back = size // 2
-                yield page
-                if len(ids) < size:
-                    return
-                position += len(ids) - 1
+                else:
+                    seen.update(ids)
+                    back = size // 2
+                    yield page
+                    if len(ids) < size:
+                        return
+                    position += len(ids) - 1
+                page = ahead.page(position)
 
     def _look_and_decode(self, name: str, decode: Callable[[bytes], P], body: bytes) -> P:
         page = decode(body)
@@ -424,11 +435,11 @@ class QuickBooksReader:
         )
         return answer.required()
 
-    def _count(self, name: str) -> tuple[int, datetime]:
-        """How many there are, and the server's time."""
+    def _count(self, name: str) -> int:
+        """How many there are."""
         content = self._session.query(query.count(name, *_all(name)))
         try:
-            return int(content["QueryResponse"]["totalCount"]), server_time(content) or self._clock()
+            return int(content["QueryResponse"]["totalCount"])
         except (KeyError, TypeError, ValueError) as error:
             raise IncompletePullError(
                 f"QuickBooks did not say how many {name} records it has, so what is read cannot be counted. Try again."

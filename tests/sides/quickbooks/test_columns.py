@@ -48,7 +48,7 @@ def read(entity: Entity, bodies: list[bytes], *, together: bool) -> dict[str, An
         for body in bodies:
             harvest.add(decode(body))
         frame, rows = harvest.frames()
-    except (ValueError, OverflowError) as error:
+    except ValueError as error:
         return {"error": type(error)}
     return {
         "frame": frame,
@@ -210,13 +210,13 @@ def pages(entity: Entity, rate: int) -> st.SearchStrategy[list[list[Any]]]:
     def id_of(item: Any) -> Any:
         return repr(item.get("Id"))
 
-    page = st.lists(RECORDS[entity](rate), max_size=6, unique_by=None if rate == 2 else id_of)
+    page = st.lists(RECORDS[entity](rate), max_size=5, unique_by=None if rate == 2 else id_of)
     return st.lists(page, min_size=1, max_size=3)
 
 
 @pytest.mark.parametrize("entity", list(RECORDS))
 @pytest.mark.parametrize("rate", [0, 30, 2], ids=["plain", "with odd ones", "hostile"])
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_records_read_together_are_read_as_they_are_one_by_one(entity: Entity, rate: int, data: st.DataObject) -> None:
     drawn = data.draw(pages(entity, rate))
@@ -225,7 +225,7 @@ def test_records_read_together_are_read_as_they_are_one_by_one(entity: Entity, r
 
 
 @pytest.mark.parametrize("entity", list(RECORDS))
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_plain_records_are_read_together(entity: Entity, data: st.DataObject) -> None:
     (items,) = data.draw(pages(entity, 0).map(lambda drawn: drawn[:1]))
@@ -254,6 +254,7 @@ ODD_INVOICES: list[tuple[str, dict[str, Any]]] = [
     ("discount", {"Line": [{"DetailType": "DiscountLineDetail", "Amount": 5, "DiscountLineDetail": {}}]}),
     ("void", {"PrivateNote": "Voided by Craig", "TotalAmt": 0}),
     ("met before", {"Id": "1"}),
+    ("lines beyond 64 bits", {"Line": [{"DetailType": "SalesItemLineDetail", "Amount": Written("9e16")}] * 2}),
 ]
 
 

@@ -503,3 +503,19 @@ def test_an_impossible_date_stays_visible() -> None:
 def test_reading_says_what_is_wrong_with_one_record() -> None:
     with pytest.raises(MalformedError, match="TotalAmt"):
         fields(Entity.INVOICE, {"Id": "1"})
+
+
+@pytest.mark.parametrize(
+    ("entity", "line"),
+    [
+        (Entity.INVOICE, {"DetailType": "SalesItemLineDetail", "Amount": 9 * 10**16}),
+        (Entity.PAYMENT, {"LinkedTxn": [{"TxnId": "1", "TxnType": "CreditMemo"}], "Amount": 9 * 10**16}),
+    ],
+)
+def test_lines_that_add_up_to_more_than_can_be_kept_are_a_finding(entity: Entity, line: dict[str, Any]) -> None:
+    harvested = harvest(entity, [{"Id": "1", "TotalAmt": 5}, {"Id": "2", "TotalAmt": 5, "Line": [line, line]}])
+
+    assert harvested.frames()[0]["id"].to_list() == ["1"]
+    (finding,) = harvested.findings
+    assert (finding.check, finding.record_id) == ("record_unreadable", "2")
+    assert "add up to more" in finding.sentence

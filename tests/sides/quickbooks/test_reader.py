@@ -100,6 +100,25 @@ def test_a_census_reads_every_page_once_and_counts_at_the_end(server: Server, re
     assert seen[-1] == (2500, 2500)
 
 
+@pytest.mark.parametrize(
+    ("size", "calls"),
+    [
+        (0, ["page", "count"]),
+        (999, ["page", "count"]),
+        (1000, ["page", "count", "page", "count"]),
+        (9_900, ["page", "count", *["page"] * 9, "count"]),
+        (29_900, ["page", "count", *["page"] * 29, "count"]),
+    ],
+)
+def test_a_census_asks_for_little_more_than_its_pages(
+    server: Server, reader: QuickBooksReader, size: int, calls: list[str]
+) -> None:
+    company = Company(server, list(range(1, size + 1)))
+
+    assert len(reader.census(Entity.CUSTOMER)) == size
+    assert ["count" if "COUNT" in statement else "page" for statement in company.statements] == calls
+
+
 def test_an_empty_company_is_empty_and_counted(server: Server, reader: QuickBooksReader) -> None:
     Company(server, [])
 
@@ -229,14 +248,14 @@ def test_a_page_that_cannot_be_read_ends_the_census(world: World, server: Server
 
 def test_a_count_that_disagrees_once_is_read_again(server: Server, reader: QuickBooksReader) -> None:
     company = Company(server, [1, 2, 3])
-    company.counts = [3, 4, 3, 3]
+    company.counts = [4, 3]
 
     assert reader.census(Entity.CUSTOMER).counted == 3
 
 
 def test_a_count_that_never_agrees_makes_no_snapshot(server: Server, reader: QuickBooksReader) -> None:
     company = Company(server, [1, 2, 3])
-    company.counts = [3, 4] * 3
+    company.counts = [4] * 3
 
     with pytest.raises(IncompletePullError, match="4 customers, but 3 could be read"):
         reader.census(Entity.CUSTOMER)

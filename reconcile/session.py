@@ -30,6 +30,7 @@ from reconcile.compare.guards import ENDINGS, PRICE_CHANGES, guards, many_deeds,
 from reconcile.compare.habits import PRICES, RUNS_LOOKED_AT, deeds
 from reconcile.compare.merging import documents_to_read
 from reconcile.compare.midnight import midnight_risk
+from reconcile.compare.naming import names_going_to_books
 from reconcile.compare.planning import Planned, make_plan
 from reconcile.compare.policy import Policy, written_fields
 from reconcile.compare.resolving import pairs_left
@@ -537,7 +538,7 @@ class Session:
             billing,
             agreements,
             findings,
-            self._circumstances(comparisons[Entity.PAYMENT], books[Entity.PAYMENT]),
+            self._circumstances(comparisons, books, billing),
             enforced=self._enforced,
         )
 
@@ -547,15 +548,20 @@ class Session:
         usual = {kind: number for kind, number in deeds(plan).items() if kind not in unusual}
         runs.record_counts(self._engine, self.run.id, {runs.DEEDS: usual})
 
-    def _circumstances(self, payments: Comparison, in_books: Snapshot) -> Circumstances:
-        """What a plan depends on beyond the records; asks for deposits only where a payment goes to books."""
+    def _circumstances(
+        self, comparisons: Mapping[Entity, Comparison], in_books: Snapshots, in_billing: Snapshots
+    ) -> Circumstances:
+        """What a plan depends on beyond the records; asks for deposits and names only where something goes to books."""
         chosen, currency = self.settings, self.company.currency
         books = self._readers[Side.BOOKS]
-        closed, filed, deposited = "", {}, frozenset[str]()
+        closed, filed, deposited, taken = "", {}, frozenset[str](), {}
         if isinstance(books, QuickBooksReader):
             closed, filed = books.preferences().closed_until, dict(books.filed_until())
-            earliest = _earliest_payment_to_books(payments, in_books)
+            earliest = _earliest_payment_to_books(comparisons[Entity.PAYMENT], in_books[Entity.PAYMENT])
             deposited = books.deposited(earliest) if earliest else deposited
+            taken = dict(
+                books.names_taken(names_going_to_books(comparisons[Entity.CUSTOMER], in_billing[Entity.CUSTOMER]))
+            )
         return Circumstances(
             today=self.today,
             send_automatically=self._billing_sends_invoices(),
@@ -563,6 +569,7 @@ class Session:
             closed_until=closed,
             filed_until=filed,
             deposited=deposited,
+            taken_names=taken,
             caps={
                 EffectKind.MAIL: Cap(chosen.most_mails, to_minor(chosen.most_mailed, currency)),
                 EffectKind.CHARGE: Cap(chosen.most_charges, to_minor(chosen.most_charged, currency)),

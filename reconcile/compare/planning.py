@@ -22,6 +22,7 @@ from reconcile.compare.effects import MAIL_WITHIN, with_capped_effects
 from reconcile.compare.endings import with_waiting_endings
 from reconcile.compare.enforcing import Enforced, enforce
 from reconcile.compare.leaving import PassedGuards
+from reconcile.compare.naming import with_free_names
 from reconcile.compare.overpaying import with_held_overpayments
 from reconcile.compare.policy import MONEY_FIELDS, result_fields, written_fields
 from reconcile.compare.protected import with_protection
@@ -71,8 +72,8 @@ class Planned:
         findings: notes on records that wait for another one or are not carried at all, holds on what a saved plan does
             not allow, and :attr:`left_out`.
         enforced: what is left of the saved plan that was to be enforced; ``None`` without one.
-        left_out: what was decided and yet is not written now: protected documents, payments that would pay more than is
-            open, outside effects over their cap, and what waits for one of these.
+        left_out: what was decided and yet is not written now: names that are taken, protected documents, payments that
+            would pay more than is open, outside effects over their cap, and what waits for one of these.
         passed: guards that people let pass, each with the permission.
         waits: what waits for what: the record, and the one it refers to.
     """
@@ -120,11 +121,12 @@ def make_plan(
 
     def complete(some: Sequence[Operation]) -> tuple[list[Operation], list[Finding]]:
         some = [replace(operation, effects=()) if operation.effects else operation for operation in some]
-        kept, waiting = with_waiting_endings(some, planner.sides)
+        kept, unnamed = with_free_names(some, given.taken_names)
+        kept, waiting = with_waiting_endings(kept, planner.sides)
         kept, protected, opened = with_protection(company, kept, planner.sides, planner.references, given)
         kept, overpaying = with_held_overpayments(kept, planner.sides, planner.references)
         kept, over_cap, let_over = with_capped_effects(company, kept, planner.sides, planner.references, given)
-        left_out[:], passed[:] = [*protected, *overpaying, *over_cap], [*opened, *let_over]
+        left_out[:], passed[:] = [*unnamed, *protected, *overpaying, *over_cap], [*opened, *let_over]
         return kept, [*waiting, *left_out]
 
     operations, told = complete(operations)

@@ -415,3 +415,17 @@ def test_payments_of_reliabills_reach_quickbooks_once_each_and_follow_their_chan
     assert invoices_in_billing(world) == invoices_in_books(world) | {two: (10000, 0, 0, "closed")}
     assert invoices_in_books(world)[five] == (10000, 0, 4000, "open")
     assert billing_rows(world, "select payment_date from payments where reference = 'card'") == [("2026-11-21",)]
+
+
+def test_a_name_that_a_vendor_has_holds_its_customer_and_no_step_fails_until_it_is_another(world: World) -> None:
+    world.books.save("Vendor", DisplayName="PG&E")
+    customer_in_billing(world, "pg&e", first_name="Paul", last_name="Green", email="pg@example.com")
+    customer_in_billing(world, "Cool Cars")
+    day.new_product(world.billing, "Gardening", "25")
+    invoice_in_billing(world, "pg&e", L("Gardening", "1", "25"))
+    settled(world, "pg&e")
+    assert "is that of a vendor there" in why(world, "pg&e")
+    assert [one["DisplayName"] for one in world.books.query("select * from Customer", "Customer")] == ["Cool Cars"]
+    in_billing(world, "update customers set account_name = 'PG&E (customer)' where account_name = 'pg&e'")
+    settled(world)
+    assert invoices_in_books(world) == invoices_in_billing(world)

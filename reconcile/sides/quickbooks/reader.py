@@ -31,6 +31,7 @@ CDC_DAYS = 29
 
 OVERLAP = timedelta(minutes=5)
 IDS_AT_ONCE = 200
+NAMES_AT_ONCE = 30
 ROUNDS = 3
 CATCHING_UP = 3
 MOST_DRIFTS = 20
@@ -123,6 +124,20 @@ class QuickBooksReader:
             for agency in content.get("QueryResponse", {}).get("TaxAgency", [])
             if agency.get("DisplayName") and agency.get("LastFileDate")
         }
+
+    def names_taken(self, names: Sequence[str]) -> Mapping[str, str]:
+        """Those of these names that a vendor or an employee has, case-folded, and whose they are (API file 4.1).
+
+        Inactive ones count: their names still collide (API file 8, row 23).
+        """
+        found: dict[str, str] = {}
+        for kind in ("Vendor", "Employee"):
+            for start in range(0, len(names), NAMES_AT_ONCE):
+                some = names[start : start + NAMES_AT_ONCE]
+                statement = query.select(kind, query.among("DisplayName", some), query.ALL_ACTIVE)
+                for one in self._session.query(statement).get("QueryResponse", {}).get(kind, []):
+                    found[str(one.get("DisplayName", "")).casefold()] = kind.lower()
+        return found
 
     def deposited(self, since: str) -> frozenset[str]:
         """Ids of the payments that sit in deposits dated on or after this day (ISO).

@@ -62,6 +62,9 @@ _KINDS |= {raw: _KINDS[kind] for raw, kind in LINE_KINDS.items() if kind in _KIN
 _UNTAXED, _TAXED, _STRANGE = range(3)
 _CODES: _Meanings = {TAXABLE: _TAXED, None: _UNTAXED, NON: _UNTAXED}
 _LINKS: _Meanings = {PAYING: 0, CREDITING: 1}
+_OWED = (0, 1, None)
+_UNKNOWN = _OWED.index(None)
+_STATES = pa.array([state_of(void, owed) for void in (False, True) for owed in _OWED], ARROW["str"])
 _NO_DETAIL = WrittenSalesItemDetail()
 _NO_TAX = WrittenTxnTaxDetail()
 _NO_META = MetaData()
@@ -303,7 +306,7 @@ def invoices(records: Sequence[WrittenInvoice], lookups: Lookups) -> Columns:
         record.private_note is not None and voided(record.private_note, amount)
         for record, amount in zip(records, total.minor.tolist(), strict=True)
     ]
-    owed = np.where(balance.missing, -1, balance.minor).tolist()
+    owed = np.where(balance.missing, _UNKNOWN, balance.minor != 0)
     values = {
         "id": pa.array([record.id for record in records], ARROW["str"]),
         "version": [record.sync_token for record in records],
@@ -321,13 +324,13 @@ def invoices(records: Sequence[WrittenInvoice], lookups: Lookups) -> Columns:
         "memo": [
             record.customer_memo.value or None if record.customer_memo is not None else None for record in records
         ],
-        "void": void,
+        "void": pa.array(void, pa.bool_()),
         "subtotal": _integers(parts),
         "discount": _integers(np.zeros(len(records), dtype=np.int64)),
         "tax": _integers(tax.minor),
         "total": _integers(total.minor),
         "balance": _integers(balance.minor, balance.missing),
-        "state": list(map(state_of, void, owed)),
+        "state": _STATES.take(pa.array(len(_OWED) * np.array(void, dtype=np.int64) + owed)),
         "currency": currencies,
         "has_bundle": pa.array(np.zeros(len(records), dtype=np.bool_)),
     }

@@ -87,12 +87,16 @@ class Harvest:
 
     def _add_columns(self, page: WrittenPage[Any]) -> bool:
         """Take in a page column by column; ``False``, and nothing is taken, when that cannot be done."""
-        fresh = [place for place, record in enumerate(page.records) if record.id not in self.seen]
-        ids = {page.records[place].id for place in fresh}
+        fresh: Sequence[int] = range(len(page))
+        ids, records = set(page.ids), page.records
+        if not ids.isdisjoint(self.seen):
+            fresh = [place for place, record in enumerate(page.records) if record.id not in self.seen]
+            records = [page.records[place] for place in fresh]
+            ids -= self.seen
         if len(ids) < len(fresh):
             return False
         try:
-            found = READERS[self.entity]([page.records[place] for place in fresh], self._lookups)
+            found = READERS[self.entity](records, self._lookups)
         except NotPlainError:
             return False
         self._store()

@@ -6,8 +6,11 @@ shuts the socket down when the whole exchange has taken too long.
 
 from __future__ import annotations
 
+import math
+import os
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -101,25 +104,65 @@ class Bearer(AuthBase):
         return request
 
 
+class _Watchdog:
+    """One thread that ends all exchanges of this process whose time is up: a timer for each would cost more than it."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._due: dict[Deadline, float] = {}
+        self._wakes = math.inf
+        self._running = False
+
+    def add(self, deadline: Deadline, seconds: float) -> None:
+        """End it after so many seconds."""
+        with self._changed:
+            due = self._due[deadline] = time.monotonic() + seconds
+            if not self._running:
+                threading.Thread(target=self._watch, name="deadlines", daemon=True).start()
+                self._running = True
+            elif due < self._wakes:
+                self._changed.notify()
+
+    def remove(self, deadline: Deadline) -> None:
+        """It has ended; once this returns it will not be ended again."""
+        with self._changed:
+            self._due.pop(deadline, None)
+
+    def _watch(self) -> None:
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                for deadline in [deadline for deadline, due in self._due.items() if due <= now]:
+                    del self._due[deadline]
+                    deadline.expire()
+                self._wakes = min(self._due.values(), default=math.inf)
+                self._changed.wait(None if self._wakes == math.inf else self._wakes - now)
+
+
 class Deadline:
     """Shuts the socket of this thread's exchange down once it has taken too long."""
 
     current = threading.local()
+    _watchdog = _Watchdog()
 
     def __init__(self, seconds: float) -> None:
         self.expired = False
+        self._seconds = seconds
         self._socket: socket.socket | None = None
-        self._timer = threading.Timer(seconds, self._expire)
-        self._timer.daemon = True
 
     def __enter__(self) -> Self:
         Deadline.current.deadline = self
-        self._timer.start()
+        self._watchdog.add(self, self._seconds)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
+        self._watchdog.remove(self)
         Deadline.current.deadline = None
+
+    @classmethod
+    def start_anew(cls) -> None:
+        """In a process that was forked off: the thread that watched stayed behind."""
+        cls._watchdog = _Watchdog()
 
     @classmethod
     def watch(cls, sock: socket.socket | None) -> None:
@@ -130,7 +173,8 @@ class Deadline:
             if deadline.expired:
                 deadline._shut()  # noqa: SLF001 - its own class
 
-    def _expire(self) -> None:
+    def expire(self) -> None:
+        """Its time is up."""
         self.expired = True
         self._shut()
 
@@ -141,6 +185,9 @@ class Deadline:
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
             except OSError:
                 self._socket = None  # already gone, which is what was wanted
+
+
+os.register_at_fork(after_in_child=Deadline.start_anew)
 
 
 class _WatchedConnection(HTTPConnection):

@@ -1,4 +1,5 @@
 import gzip
+import os
 import socket
 import threading
 import time
@@ -25,7 +26,7 @@ from reconcile.sides.quickbooks import (
     QuickBooksConnection,
     Tokens,
 )
-from reconcile.sides.quickbooks.transport import NoConnectionError
+from reconcile.sides.quickbooks.transport import Deadline, NoConnectionError
 from tests.sides.quickbooks.conftest import ACCESS, REFRESH, SECRET, Said, Server, World, said, tokens, world_of
 
 EXPIRED = said(
@@ -396,6 +397,46 @@ def test_an_answer_that_trickles_is_ended_by_the_deadline_of_the_whole(server: S
 
     with pytest.raises(UnreachableError, match="did not finish its answer"):
         write(world)
+
+
+def ended_by_its_deadline() -> bool:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, Deadline(0.05) as deadline:
+        ours.settimeout(10)
+        Deadline.watch(ours)
+        try:
+            return ours.recv(1) == b"" and deadline.expired
+        except TimeoutError:
+            return False
+
+
+def test_a_short_deadline_does_not_wait_for_longer_ones() -> None:
+    with Deadline(3600):
+        assert ended_by_its_deadline()
+        assert ended_by_its_deadline()
+
+
+def test_a_deadline_that_was_kept_ends_nothing_later() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        with Deadline(0.05) as kept:
+            Deadline.watch(ours)
+        assert ended_by_its_deadline()
+        theirs.send(b"x")
+        assert (ours.recv(1), kept.expired) == (b"x", False)
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_process_forked_off_keeps_deadlines_too() -> None:
+    with Deadline(3600):
+        child = os.fork()
+        if not child:
+            code = 1
+            try:
+                code = 0 if ended_by_its_deadline() else 1
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 @pytest.mark.parametrize("fault", [reset, short])

@@ -190,6 +190,8 @@ class Session:
         self.reports: dict[Entity, StepReport] = {}
         self._waited: Counter[str] = Counter()
         self._novelties: tuple[Finding, ...] | None = None
+        self._begun: set[Entity] = set()
+        self._over = False
 
     # ---------------------------------------------------------------- open
 
@@ -229,8 +231,8 @@ class Session:
         session._at_work = at_work
         for run in dead:
             report.note(f"Run {run.id} had no verdict; it is filed now: {run.outcome}. {run.reason}")
-        session._enforced = saved_plan(config, engine, company, plan_to_enforce) if plan_to_enforce else None
         try:
+            session._enforced = saved_plan(config, engine, company, plan_to_enforce) if plan_to_enforce else None
             with session._unless_interrupted():
                 session._connect()
         except ReconcileError as error:
@@ -284,6 +286,7 @@ class Session:
 
     def close(self) -> None:
         """Let go of the company, so that the next run need not wait."""
+        self._over = True
         if self._lease is not None:
             with suppress(StorageError):  # then it runs out by itself
                 self._lease.release()
@@ -331,8 +334,11 @@ class Session:
     ) -> DeferredError | DisconnectedError:
         run = runs.get(self._engine, self.run.id)
         left = left_words(run.steps, error, apply=run.apply, proving=proving)
-        if self._writers is not None and self.reports:
-            left += self._say_midnight_risk({Side.BILLING})
+        if self._writers is not None and self._frames:
+            try:
+                left += self._say_midnight_risk({Side.BILLING})
+            except SideError as other:
+                left += f" What midnight would charge twice is not known: {other}"
         now = datetime.now(UTC)
         last = next((one for one in runs.find(self._engine, run.company, limit=2) if one.id != run.id), None)
         told: DeferredError | DisconnectedError
@@ -359,7 +365,9 @@ class Session:
         Raises:
             SideError: a side could not be read completely; nothing incomplete is ever compared.
             GuardError: what was read has the shape of a disaster (an emptied or shrunken side).
+            StoppedBeforeWritingError: this run has begun to write; what it read and decided stays.
         """
+        self._insist_on_no_step_yet()
         with self._unless_interrupted(), self._beating():
             return self._pull()
 
@@ -434,6 +442,7 @@ class Session:
 
     def compare(self) -> Mapping[Entity, Comparison]:
         """Compare both sides with the last agreement, entity by entity, in step order."""
+        self._insist_on_no_step_yet()
         books, billing = self.books, self.billing
         self._resolutions = self._deciding.resolutions(self.today)
         compared = self._compared(books, billing, self._agreements)
@@ -496,13 +505,19 @@ class Session:
         Raises:
             GuardError: it would end more records or change more prices than is usual for the company, and nobody lets
                 that pass.
+            SideError: what a plan depends on besides the records (closing date, deposits) could not be read.
         """
+        self._insist_on_no_step_yet()
         if self._findings is None:
             raise StoppedBeforeWritingError("Nothing has been checked yet: run the cell with run.validate() first.")
-        planning = self._planned(self._comparisons, self.books, self.billing, self._agreements, self._findings)
+        with self._unless_interrupted(), self._beating():
+            return self._make_plan(self._findings)
+
+    def _make_plan(self, findings: Sequence[Finding]) -> Plan:
+        planning = self._planned(self._comparisons, self.books, self.billing, self._agreements, findings)
         self.left_out = planning.left_out
         self.gate.passed |= dict(planning.passed)
-        self._findings = (*self._findings, *planning.findings)
+        self._findings = (*findings, *planning.findings)
         plan = self._plan = planning.plan
         write_text(self.folder.plan, plan.to_json())
         planned = {"plan": plan.digest, "planned_writes": sum(1 for _ in plan.writes())}
@@ -623,7 +638,7 @@ class Session:
 
         Raises:
             StepFailedError: the step could not be completed; no later step may start.
-            StoppedBeforeWritingError: there is no plan yet, or an earlier step has not synced.
+            StoppedBeforeWritingError: there is no plan yet, an earlier step has not synced, or this one was begun before.
         """
         entity = Entity(step)
         if self._plan is None or self._findings is None:
@@ -634,10 +649,12 @@ class Session:
             report.note(f"Dry run: {planned} planned, nothing was written. Run with apply=True to write.")
             return
         self._insist_on_earlier_steps(entity)
+        pusher = self._the_pusher()
+        self._begun.add(entity)
         runs.record_step(self._engine, self.run.id, StepResult(entity, StepStatus.STARTED))
         bar = report.Progress(f"Step {entity.step} of 5: {entity.plural}")
         with self._beating(), self._unless_interrupted(), bar as progress:
-            done, found = push_in_rounds(self._the_pusher(), entity, self._findings, self._rounds(), progress)
+            done, found = push_in_rounds(pusher, entity, self._findings, self._rounds(pusher), progress)
         self.reports[entity] = done
         if found:
             self._findings = (*self._findings, *found)
@@ -650,7 +667,19 @@ class Session:
             if done.result.status is StepStatus.FAILED:
                 self._explain_failure(done)
 
+    def _insist_on_no_step_yet(self) -> None:
+        if self._begun:
+            raise StoppedBeforeWritingError(
+                "This run has begun to write, so what it has read and planned stays. Start a new run: execute the "
+                "cell that opens it, and those after it."
+            )
+
     def _insist_on_earlier_steps(self, entity: Entity) -> None:
+        if entity in self._begun:
+            raise StoppedBeforeWritingError(
+                f"The {entity.plural} of this run were begun already, and nothing is written twice. To go on, start a "
+                "new run, which finds out first what came of it: execute the cell that opens it, and those after it."
+            )
         synced = {step.step for step in runs.get(self._engine, self.run.id).steps if step.status is StepStatus.SYNCED}
         waiting = [earlier for earlier in Entity if earlier.step < entity.step and earlier not in synced]
         if waiting:
@@ -671,8 +700,8 @@ class Session:
             self._pusher = Pusher(self._plan, self._writers, self._journal(), References(self._links), versions)
         return self._pusher
 
-    def _rounds(self) -> Rounds:
-        pusher, readers, writers, journal = self._the_pusher(), self._readers, self._writers or {}, self._journal()
+    def _rounds(self, pusher: Pusher) -> Rounds:
+        readers, writers, journal = self._readers, self._writers or {}, self._journal()
 
         def look(step: Entity, operations: Sequence[Operation]) -> Moved:
             since = {side: frames[step].as_of - OVERLAP for side, frames in self._frames.items()}
@@ -693,10 +722,20 @@ class Session:
         found = [*books[step].findings, *billing[step].findings]
         found += [*self._checked(books, billing).findings, *comparisons[step].findings]
         planning = self._planned(comparisons, books, billing, agreements, [*(self._findings or ()), *found])
-        about = frozenset[str]().union(*records.values())
+        self.gate.passed |= dict(planning.passed)
+        self.gate.spend()
+
+        def about(found: Finding) -> bool:
+            sides = (found.side,) if found.side else tuple(Side)
+            return found.entity is step and any(found.record_id in records[side] for side in sides)
+
         return Decided(
-            tuple(one for one in planning.plan.step(step) if {one.books_id, one.billing_id} & about),
-            tuple(one for one in (*found, *planning.findings) if one.entity is step and one.record_id in about),
+            tuple(
+                one
+                for one in planning.plan.step(step)
+                if one.books_id in records[Side.BOOKS] or one.billing_id in records[Side.BILLING]
+            ),
+            tuple(one for one in (*found, *planning.findings) if about(one)),
         )
 
     def _explain_failure(self, failed: StepReport) -> None:
@@ -779,6 +818,11 @@ class Session:
         """
         if self._plan is None or self._findings is None:
             raise StoppedBeforeWritingError("There is no plan yet: run the cell with run.make_plan() first.")
+        if self._over:
+            raise StoppedBeforeWritingError(
+                "This run is over, and its result is filed. Start a new run: execute the cell that opens it, and those "
+                "after it."
+            )
         if self._writers is None:
             books, billing = simulate(self._plan, self.books, self.billing, self._pairs())
             self._frames = {Side.BOOKS: SideFrames(Side.BOOKS, books), Side.BILLING: SideFrames(Side.BILLING, billing)}
@@ -805,8 +849,9 @@ class Session:
             self._deciding.close_applied(self._comparisons, self.reports)
             if not self.midnight_risk().empty:
                 self._say_midnight_risk(())
-            self._remember_waiting()
-            self._move_cursors()
+            if self._all_synced():  # else changes that were not carried would fall out of the next delta's sight
+                self._remember_waiting()
+                self._move_cursors()
         self.close()
         self._file_interactive(Execution(Ending.COMPLETED))
         return tied
@@ -832,6 +877,10 @@ class Session:
     def ageing(self, side: Side | str) -> pd.DataFrame:
         """Receivables of one side by age, minor units."""
         return receivables_by_age(self._side(Side(side))[Entity.INVOICE], self.today)
+
+    def _all_synced(self) -> bool:
+        steps = runs.get(self._engine, self.run.id).steps
+        return {step.step for step in steps if step.status is StepStatus.SYNCED} == {*Entity}
 
     def _move_cursors(self) -> None:
         for side, frames in self._frames.items():

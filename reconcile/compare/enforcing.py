@@ -8,7 +8,6 @@ would cause a mail or a charge that the saved plan did not name, is refused as w
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -19,7 +18,7 @@ from reconcile.compare.canonical import references_of
 from reconcile.compare.rules import STALE, UNPLANNED
 from reconcile.model.entities import FIELDS, ROW_FIELDS, ROWS_COLUMN, Entity, Side, side_and_id
 from reconcile.model.findings import Finding, Severity
-from reconcile.model.plan import Action, EffectKind, Operation, Plan
+from reconcile.model.plan import Action, Operation, Plan
 from reconcile.model.rows import rows_from_text
 from reconcile.model.snapshot import Snapshots
 
@@ -151,21 +150,11 @@ def _with_what_they_need(left: Sequence[Operation], fresh: Sequence[Operation], 
 
 def _causes_more(operation: Operation, planned: Mapping[str, Operation], why: dict[str, str]) -> bool:
     """Whether it would now cause a mail, or a charge of more, than the saved plan named; then it is refused."""
-    caused, named = (_sums(one) for one in (operation, planned[operation.op_id]))
-    more = [kind for kind, (number, amount) in caused.items() if number > named[kind][0] or amount > named[kind][1]]
-    if not more:
+    more = operation.causes_more_than(planned[operation.op_id])
+    if more is None:
         return False
-    cause = next(effect.cause for effect in operation.effects if effect.kind is more[0])
-    why[operation.op_id] = f"it would now cause a {more[0]} that the plan did not name ({cause})."
+    why[operation.op_id] = f"it would now cause a {more.kind} that the plan did not name ({more.cause})."
     return True
-
-
-def _sums(operation: Operation) -> dict[EffectKind, tuple[int, int]]:
-    sums: dict[EffectKind, tuple[int, int]] = defaultdict(lambda: (0, 0))
-    for effect in operation.effects:
-        number, amount = sums[effect.kind]
-        sums[effect.kind] = (number + 1, amount + effect.amount)
-    return sums
 
 
 class _Moved:

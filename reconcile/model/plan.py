@@ -98,6 +98,15 @@ class Operation:
         content = [self.step, self.action, self.side, self.key, self.expected_version, dict(self.payload)]
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()[:40]
 
+    def causes_more_than(self, foreseen: Operation | None) -> OutsideEffect | None:
+        """An effect of a kind of which this causes more, in number or money, than was foreseen; ``None`` without."""
+        known = () if foreseen is None else foreseen.effects
+        for effect in self.effects:
+            now, then = ([one.amount for one in some if one.kind is effect.kind] for some in (self.effects, known))
+            if len(now) > len(then) or sum(now) > sum(then):
+                return effect
+        return None
+
 
 def canonical_json(value: object) -> str:
     """JSON with sorted keys and no blanks, the same text for equal values; floats are refused."""

@@ -37,6 +37,14 @@ class References:
         self._books_of[entity][billing_id] = books_id
         self._billing_of[entity][books_id] = billing_id
 
+    def forget(self, entity: Entity, books_id: str, billing_id: str) -> None:
+        """A link has ended: neither stands for the other any more."""
+        self._load(entity)
+        if self._books_of[entity].get(billing_id) == books_id:
+            del self._books_of[entity][billing_id]
+        if self._billing_of[entity].get(books_id) == billing_id:
+            del self._billing_of[entity][books_id]
+
     def counterpart(self, side: Side, entity: Entity, record_id: str) -> str | None:
         """The id on the other side of the record with this id on ``side``; ``None`` when it is not linked."""
         self._load(entity)

@@ -131,11 +131,11 @@ class _Step:
         }
         decided = self.rounds.decide(self.step, records)
         self.found += decided.findings
-        before = {self._record(attempt.operation): attempt.operation for attempt in stale}
+        before = {(self._record(one.operation), one.operation.side): one.operation for one in stale}
         going: list[Operation] = []
         put_off: list[Attempt] = []
         for operation in decided.operations:
-            first = before.get(self._record(operation))
+            first = before.get((self._record(operation), operation.side))
             if operation.action.writes and not _as_foreseen(operation, first):
                 put_off.append(Attempt(operation, "deferred", reason="It is something else now than was planned."))
             else:
@@ -180,11 +180,13 @@ def _id(attempt: Attempt, side: Side) -> str | None:
 
 
 def _as_foreseen(operation: Operation, first: Operation | None) -> bool:
-    """Whether it ends nothing and causes no mail or charge that the plan did not hold, which guards have looked at."""
+    """Whether it ends nothing, and causes no mail and no charge of more than the plan held.
+
+    Guards and caps have looked at the plan; what is decided again is not counted against them a second time.
+    """
     if operation.action in _ENDINGS and (first is None or first.action is not operation.action):
         return False
-    foreseen = {effect.kind for effect in first.effects} if first is not None else set()
-    return all(effect.kind in foreseen for effect in operation.effects)
+    return operation.causes_more_than(first) is None
 
 
 def _deferred(attempt: Attempt) -> Finding:

@@ -142,9 +142,9 @@ class Pusher:
         updates: list[tuple[Operation, AgreementUpdate]] = []
         for operation in operations:
             if operation.action is Action.FORGET:
-                self._journal.forget(
-                    operation.step, operation.books_id or "", operation.billing_id or "", because=operation.reason
-                )
+                ended = operation.step, operation.books_id or "", operation.billing_id or ""
+                self._journal.forget(*ended, because=operation.reason)
+                self._references.forget(*ended)
                 yield Attempt(operation, "done")
             elif not operation.action.writes:
                 books_id, billing_id = _both_ids(operation, operation.books_id, operation.billing_id)
@@ -158,6 +158,9 @@ class Pusher:
         resolved: list[tuple[Operation, Mapping[str, Any]]] = []
         contexts: list[Mapping[str, Any]] = []
         for operation in operations:
+            if operation.action is Action.CREATE and self._is_there(side, operation):
+                yield Attempt(operation, "stale")
+                continue
             try:
                 fields = self._references.to_side(side, operation.step, operation.payload)
                 context = self._references.to_side(side, operation.step, {**operation.agreed, **operation.payload})
@@ -196,6 +199,11 @@ class Pusher:
             attempts.append(attempt)
         self._journal.answer(answers)
         yield from attempts
+
+    def _is_there(self, side: Side, operation: Operation) -> bool:
+        """Whether what is to be made has a counterpart already: whoever planned it did not know (design I1)."""
+        own = operation.books_id if side is Side.BILLING else operation.billing_id
+        return own is not None and self._references.linked(side.other, operation.step, own)
 
     def _waits_for_deferred(self, operation: Operation) -> bool:
         return any(

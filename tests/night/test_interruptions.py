@@ -218,6 +218,28 @@ def test_money_that_only_reliabills_waits_for_still_gets_there_when_quickbooks_g
     assert len(world.books.query("select * from Payment", "Payment")) == 2
 
 
+def test_a_storm_while_the_plan_is_made_defers_the_company_and_names_what_midnight_charges(world: World) -> None:
+    """Closing date, filed taxes and deposits are read only then; both sides have been read."""
+    world.new_customer_in_books("Cool Cars")
+    world.new_product_in_books("Gardening")
+    sell_in_books(world, "1001", "Cool Cars", line_in_books(world, "Gardening", "4", "25"))
+    agreed(world)
+    with world.billing.begin() as connection:
+        connection.execute(text("update customers set auto_pay = 'card'"))
+    pay_in_books(world, "Cool Cars", "100", {"1001": "100"}, "cheque 7")
+    session = world.open()
+    session.pull()
+    session.compare()
+    session.validate()
+    spoil(world, **STORM, resource="query")
+    with pytest.raises(DeferredError) as caught:
+        session.make_plan()
+    run = filed(world, str(caught.value), "Nothing was written", "At risk at midnight: 100.00", "1001")
+    assert (world.config.runs / run.folder / "midnight-risk.json").exists()
+    heal(world)
+    agreed(world)
+
+
 def test_a_proof_that_cannot_be_read_is_no_agreement_yet(world: World) -> None:
     customer_in_billing(world, "Cool Cars")
     session = planned(world)

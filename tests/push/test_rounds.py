@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from reconcile.errors import DeferredError
 from reconcile.model.entities import Entity, Side
-from reconcile.model.plan import Operation, Plan
+from reconcile.model.plan import Action, EffectKind, Operation, OutsideEffect, Plan
 from reconcile.model.runs import StepStatus
 from reconcile.model.snapshot import Snapshot
-from reconcile.push.rounds import Decided, Records, Rounds, last_look, push_in_rounds
+from reconcile.push.references import UnknownReferenceError
+from reconcile.push.rounds import Decided, Moved, Records, Rounds, last_look, push_in_rounds
 from reconcile.push.settle import settle
 from reconcile.push.steps import Pusher, StepReport
 from tests.push.conftest import COMPANY, Office, Unsteady, creation
@@ -62,3 +66,58 @@ def test_a_side_that_asks_for_patience_is_not_written_and_the_other_one_is(offic
     assert report.halt is not None
     assert office.books.asked == []
     assert len(office.billing.census(Entity.CUSTOMER)) == 1
+
+
+def decided_again(office: Office, planned: Sequence[Operation], again: Sequence[Operation]) -> StepReport:
+    """One step of which everything has moved before it began, and what was decided then."""
+    journal = office.journal("run-1")
+    step = planned[0].step
+    pusher = Pusher(Plan(COMPANY, {}, tuple(planned)), office.sides, journal, office.references, {})
+    rounds = Rounds(
+        lambda _step, operations: Moved(frozenset(one.op_id for one in operations), {}),
+        lambda _step, _records: Decided(tuple(again), ()),
+        lambda: settle(journal, office.sides, pusher.references),
+    )
+    report, _ = push_in_rounds(pusher, step, (), rounds)
+    return report
+
+
+def charging(operation: Operation, *amounts: int) -> Operation:
+    effects = tuple(OutsideEffect(EffectKind.CHARGE, "Cool Cars", amount, "USD", "open") for amount in amounts)
+    return replace(operation, effects=effects)
+
+
+@pytest.mark.parametrize(
+    ("planned", "now", "status"),
+    [((100,), (100,), "done"), ((100,), (99,), "done"), ((100,), (101,), "deferred"), ((100,), (50, 50), "deferred")],
+)
+def test_what_is_decided_again_charges_no_more_than_the_plan_whose_caps_were_kept(
+    office: Office, planned: tuple[int, ...], now: tuple[int, ...], status: str
+) -> None:
+    operation = customer(Side.BOOKS, 1)
+    report = decided_again(office, [charging(operation, *planned)], [charging(operation, *now)])
+    assert [attempt.status for attempt in report.attempts] == [status]
+    assert len(office.billing.census(Entity.CUSTOMER)) == (status == "done")
+
+
+def test_what_has_a_counterpart_is_not_made_again_whoever_asks_for_it(office: Office) -> None:
+    operation = customer(Side.BOOKS, 1)
+    assert office.push(operation).result.done == 1
+    assert [attempt.status for attempt in office.push(operation, run_id="run-2").attempts] == ["stale"]
+    assert len(office.billing.census(Entity.CUSTOMER)) == 1
+
+
+def test_a_pair_that_was_ended_does_not_stand_for_each_other_any_more(office: Office) -> None:
+    """Two customers are told apart; until the one in billing is made in books, its records go to nobody there."""
+    office.push(customer(Side.BOOKS, 1))
+    ((books_id, billing_id),) = office.links(Entity.CUSTOMER)
+    references = office.references
+    assert references.id_on(Side.BOOKS, Entity.CUSTOMER, f"billing:{billing_id}") == books_id
+    ended = replace(
+        customer(Side.BOOKS, 1), action=Action.FORGET, side=None, billing_id=billing_id, payload={}, agreed={}
+    )
+    pusher = Pusher(Plan(COMPANY, {}, (ended,)), office.sides, office.journal("run-2"), references, {})
+    assert [attempt.status for attempt in pusher.push(Entity.CUSTOMER).attempts] == ["done"]
+    with pytest.raises(UnknownReferenceError):
+        references.id_on(Side.BOOKS, Entity.CUSTOMER, f"billing:{billing_id}")
+    assert not references.linked(Side.BOOKS, Entity.CUSTOMER, books_id)

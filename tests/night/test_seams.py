@@ -1,0 +1,99 @@
+"""Where the parts meet: a cell executed twice, a run left half way, patience asked for between two stages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reconcile.errors import StoppedBeforeWritingError
+from reconcile.model.entities import Entity, Side
+from reconcile.model.runs import Outcome
+from reconcile.session import Session
+from reconcile.state import cursors
+from reconcile.state.database import open_state
+from tests.night.conftest import COMPANY, World
+from tests.night.desks import (
+    billing_rows,
+    invoice_in_books,
+    invoices_in_billing,
+    line_in_books,
+    pay_in_books,
+    quiet,
+    sell_in_books,
+    settled,
+)
+
+
+def planned(world: World, **how: Any) -> Session:
+    """A run that has read, compared and planned, and not yet written."""
+    session = world.open(**how)
+    session.pull()
+    session.compare()
+    session.validate()
+    session.make_plan()
+    return session
+
+
+def company(world: World) -> None:
+    """One customer with an open invoice and an advance for it in QuickBooks."""
+    world.new_customer_in_books("Cool Cars")
+    world.new_product_in_books("Gardening")
+    sell_in_books(world, "1001", "Cool Cars", line_in_books(world, "Gardening", "4", "25"))
+
+
+def payments(world: World) -> list[tuple[Any, ...]]:
+    return billing_rows(world, "select amount, state from payments order by id")
+
+
+@pytest.mark.parametrize("again", list(Entity))
+def test_a_cell_that_is_executed_twice_writes_nothing_twice(world: World, again: Entity) -> None:
+    company(world)
+    pay_in_books(world, "Cool Cars", "30", {"1001": "30"}, "cheque 7")
+    session = planned(world)
+    for entity in Entity:
+        session.push(entity)
+        if entity is again:
+            with pytest.raises(StoppedBeforeWritingError, match="start a new run"):
+                session.push(entity)
+    session.tie_out()
+    assert len(billing_rows(world, "select id from customers")) == 1
+    assert invoices_in_billing(world) == {"1001": (10000, 0, 7000, "open")}
+    assert len(payments(world)) == 1
+    quiet(world)
+
+
+def cursors_of(world: World) -> dict[str, Any]:
+    engine = open_state(world.config.state_url)
+    try:
+        return {side.value: cursors.read(engine, COMPANY, side) for side in Side}
+    finally:
+        engine.dispose()
+
+
+def test_changes_that_were_not_carried_stay_in_the_sight_of_the_next_delta(world: World) -> None:
+    """Somebody executes the last cell of a run without its steps, or after one has failed."""
+    company(world)
+    settled(world)
+    before = cursors_of(world)
+    world.books.change("Invoice", invoice_in_books(world, "1001"), CustomerMemo={"value": "Thank you"})
+    session = planned(world)
+    session.push(Entity.CUSTOMER)
+    session.tie_out()
+    assert world.last_run().outcome is Outcome.STEP_FAILED
+    assert cursors_of(world) == before
+
+
+def test_what_a_run_has_decided_stays_once_it_writes_and_once_it_is_over(world: World) -> None:
+    company(world)
+    session = planned(world)
+    session.push(Entity.CUSTOMER)
+    for cell in (session.pull, session.compare, session.make_plan):
+        with pytest.raises(StoppedBeforeWritingError, match="begun to write"):
+            cell()
+    for entity in [*Entity][1:]:
+        session.push(entity)
+    session.tie_out()
+    with pytest.raises(StoppedBeforeWritingError, match="is over"):
+        session.tie_out()
+    quiet(world)

@@ -16,9 +16,12 @@ from setuptools import find_packages
 from sqlalchemy import Engine, create_engine, event, inspect, text
 
 from reconcile.errors import ConfigurationError
-from reconcile.state import database
+from reconcile.model.entities import Entity
+from reconcile.model.journal import EntryStatus
+from reconcile.state import audit, database
 from reconcile.state.database import check_whole, migrate, open_state, reading, writing
 from reconcile.state.schema import Table
+from tests.state.conftest import agreement
 
 CANARY = "canary-7Qx!"
 
@@ -39,6 +42,30 @@ def test_the_migrations_lead_to_exactly_the_tables_of_the_models(state_url: str)
     with reading(open_state(state_url)) as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Table.metadata) == []
+
+
+def test_a_state_of_the_first_version_keeps_what_it_holds_and_works_once_it_is_migrated(
+    empty_url: str, make_desk: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upgrade = database.command.upgrade
+    with monkeypatch.context() as first:
+        first.setattr(database.command, "upgrade", lambda config, _newest: upgrade(config, "0001"))
+        assert migrate(empty_url).endswith("version 0001.")
+        first.setattr(database, "_head", lambda: "0001")
+        old = make_desk(empty_url)
+        old.link(agreement())
+        open_entry = old.send("books:13")
+        old.lease.release()
+        old.engine.dispose()
+    assert "run `reconcile migrate`" in refused(empty_url)
+    assert "from version 0001 to" in migrate(empty_url)
+    desk = make_desk(empty_url)
+    assert [entry.id for entry in desk.journal.open_entries()] == [open_entry.id]
+    assert len(desk.links.pairs(Entity.CUSTOMER)) == 1
+    desk.answer(open_entry, EntryStatus.ABSENT)
+    desk.write(key="books:14")
+    assert [walked.row.sequence for walked in audit.walk(desk.engine, desk.company)] == [1, 2]
+    assert audit.unsealed_entry(desk.engine, desk.company) is None
 
 
 def test_a_difference_between_migrations_and_models_would_be_seen(own_state_url: str) -> None:

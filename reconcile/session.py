@@ -46,6 +46,7 @@ from reconcile.errors import (
     DisconnectedError,
     GuardError,
     ReconcileError,
+    SideError,
     StepFailedError,
     StoppedBeforeWritingError,
     StorageError,
@@ -638,7 +639,7 @@ class Session:
 
         Raises:
             StepFailedError: the step could not be completed; no later step may start.
-            StoppedBeforeWritingError: there is no plan yet, an earlier step has not synced, or this one was begun before.
+            StoppedBeforeWritingError: there is no plan yet, an earlier step has not synced, or this one was begun.
         """
         entity = Entity(step)
         if self._plan is None or self._findings is None:

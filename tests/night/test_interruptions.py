@@ -14,12 +14,13 @@ import requests
 from sqlalchemy import text
 
 from reconcile.connect import disconnect
-from reconcile.errors import DeferredError, DisconnectedError
+from reconcile.errors import DeferredError, DisconnectedError, UnreachableError
 from reconcile.model.entities import Entity, Side
 from reconcile.model.runs import Outcome, Run
 from reconcile.sandbox.billing import day
 from reconcile.sandbox.quickbooks.process import running_quickbooks
 from reconcile.session import Session
+from reconcile.sides.billing import BillingWriter
 from reconcile.sides.quickbooks import QuickBooksSession
 from reconcile.state.database import open_state
 from tests.night.conftest import COMPANY, TODAY, World, _world
@@ -236,6 +237,26 @@ def test_a_storm_while_the_plan_is_made_defers_the_company_and_names_what_midnig
         session.make_plan()
     run = filed(world, str(caught.value), "Nothing was written", "At risk at midnight: 100.00", "1001")
     assert (world.config.runs / run.folder / "midnight-risk.json").exists()
+    heal(world)
+    agreed(world)
+
+
+def test_both_sides_out_of_reach_is_a_deferred_run_all_the_same_and_the_company_is_free(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.new_customer_in_books("Cool Cars")
+    customer_in_billing(world, "Freeman Sporting Goods")
+    session = planned(world)
+    spoil(world, **STORM, resource="batch")
+
+    def gone(_self: BillingWriter, _entity: Entity, _ids: Any) -> Any:
+        raise UnreachableError("ReliaBills does not answer.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(BillingWriter, "fetch", gone)
+        with pytest.raises(DeferredError) as caught:
+            session.push("customer")
+    filed(world, str(caught.value), "What midnight would charge twice is not known: ReliaBills does not answer.")
     heal(world)
     agreed(world)
 

@@ -456,7 +456,8 @@ class Session:
     def _compared(
         self, books: Snapshots, billing: Snapshots, agreements: Mapping[Entity, Agreement]
     ) -> Mapping[Entity, Comparison]:
-        policy = Policy.from_settings(self.settings.conflict_policy, self.settings.matched_policy)
+        chosen = self.settings
+        policy = Policy.from_settings(chosen.conflict_policy, chosen.matched_policy, chosen.deleted_invoices)
         return compare_all(books, billing, agreements, policy, self._resolutions, company=self.company.key)
 
     def validate(self) -> tuple[Finding, ...]:

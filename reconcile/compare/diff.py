@@ -23,7 +23,7 @@ from reconcile.compare.expressible import remedy_in_books, why_not_in_books
 from reconcile.compare.matching import Told, match_frames
 from reconcile.compare.merging import with_merges
 from reconcile.compare.obstacles import Obstacles, Percents
-from reconcile.compare.policy import MONEY_FIELDS, Policy, result_fields, written_fields
+from reconcile.compare.policy import MONEY_FIELDS, Deletion, Policy, result_fields, written_fields
 from reconcile.compare.remembered import remembered
 from reconcile.compare.resolving import Resolving, seen_fields
 from reconcile.compare.rules import (
@@ -470,12 +470,50 @@ class _Comparer:
                     f"Decide which is right: enter it again in {side.product}, or void or deactivate it in "
                     f"{other.product}. Neither is done by itself.",
                 )
+            if self.entity is Entity.INVOICE and side is Side.BOOKS:
+                return self._story_of_deleted_invoice(record)
         return _Story(
             GONE_FROM[side],
             GONE,
             f"was deleted in {side.product}",
             f"If that is right, void or deactivate it in {other.product}; the link then ends by itself. A deletion is "
             "never carried across.",
+        )
+
+    def _story_of_deleted_invoice(self, record: pd.DataFrame) -> _Story:
+        """An invoice gone from QuickBooks that stands unchanged in ReliaBills: entered again, paid, or neither."""
+        record_id, invoice = str(record.index[0]), record.iloc[0]
+        number = _text(invoice["number"])
+        own = self.frames[Side.BOOKS]
+        again = own.index[(own["number"] == number).fillna(value=False).to_numpy(dtype=bool)]
+        again = again.difference(pd.Index(self.matching.pairs["books_id"]))
+        here = f"invoice:{Side.BILLING}:{record_id}"
+        if number and len(again):
+            return _Story(
+                GONE_FROM[Side.BOOKS],
+                GONE,
+                "was deleted in QuickBooks and entered again under the same number, which ReliaBills gives to one "
+                "invoice only, for ever",
+                "If the new one is the same invoice, let them belong together: `reconcile relink COMPANY "
+                f'invoice:{Side.BOOKS}:{again[0]} {here} --because "entered again"`. If it is another, give it '
+                "another number in QuickBooks.",
+            )
+        if invoice["state"] != "open" or invoice["balance"] != invoice["total"]:
+            return _Story(
+                GONE_FROM[Side.BOOKS],
+                GONE,
+                "was deleted in QuickBooks, but payments are applied to it in ReliaBills or it was closed there",
+                "Enter it again in QuickBooks under the same number and relink the two, or void, refund or move its "
+                "payments in ReliaBills and void it there. A deletion is never carried to a paid invoice.",
+            )
+        if self.policy.on_deletion is Deletion.VOID:
+            return _Story(GONE_FROM[Side.BOOKS], "", "was deleted in QuickBooks: void it in ReliaBills", "")
+        return _Story(
+            GONE_FROM[Side.BOOKS],
+            GONE,
+            "was deleted in QuickBooks",
+            "If that is right, void it in ReliaBills; the link then ends by itself. The setting deleted_invoices=void "
+            "does so for unpaid ones from now on.",
         )
 
     def _edited(self, position: int, record: pd.DataFrame) -> bool:

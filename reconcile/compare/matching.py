@@ -287,12 +287,17 @@ class _Matcher:
         }[self.entity]
 
     def _hold_taken(self, level: Level) -> None:
-        """A name or number that another, already paired record bears over there cannot be used there twice."""
+        """A name or number that another, already paired record bears over there cannot be used there twice.
+
+        Nor can the number of an invoice whose counterpart is gone, void or not (ReliaBills, "Invoices").
+        """
         for side in Side:
             paired = self.pairs[f"{side.other}_id"]
             apart = [pair[side is Side.BOOKS] for pair in self.told.apart]
             there = level.keys[side.other]
-            bearers = there[among(there.index, paired) | among(there.index, apart)].dropna()
+            taken_for_ever = self.ended[side.other] if self.entity is Entity.INVOICE else []
+            bearing = among(there.index, paired) | among(there.index, apart) | among(there.index, taken_for_ever)
+            bearers = there[bearing].dropna()
             own = self._keys(level, side, live_only=True)
             taken = own[among(own, bearers)]
             holders = pd.Series(bearers.index, index=bearers.array)

@@ -235,6 +235,7 @@ class _Planner:
         operations = [
             *ended,
             *self._forgotten(entity, changes),
+            *self._deleted(entity, changes),
             *self._moved(entity, changes),
             *self._created(entity, new),
         ]
@@ -343,6 +344,26 @@ class _Planner:
     def _forgotten(self, entity: Entity, changes: pd.DataFrame) -> Iterator[Operation]:
         for row in _rows(changes[changes["verdict"] == Verdict.GONE_FROM_BOTH]):
             yield _operation(entity, Action.FORGET, None, row, reason=f"{_sentence(row['reason'])}.")
+
+    def _deleted(self, entity: Entity, changes: pd.DataFrame) -> Iterator[Operation]:
+        """Voids in ReliaBills of what was deleted in QuickBooks, where the company's policy carries that."""
+        gone = changes[(changes["verdict"] == Verdict.GONE_FROM_BOOKS) & ~changes["held"].astype(bool)]
+        gone = gone[~among(gone["books_id"], self.sides[Side.BOOKS][entity].frame["id"])]
+        if gone.empty:
+            return
+        versions = self._versions(entity, Side.BILLING)
+        for row in _rows(gone):
+            operation = _operation(
+                entity,
+                Action.VOID,
+                Side.BILLING,
+                row,
+                before={"void": False},
+                payload={"void": True},
+                agreed={"void": True},
+                reason=f"{_sentence(row['reason'])}.",
+            )
+            yield replace(operation, expected_version=versions.get(row["billing_id"]))
 
     def _unlinked(self, entity: Entity) -> Iterator[Operation]:
         """The ends of links that people have decided on, whatever else waits."""

@@ -28,6 +28,13 @@ class Winner(StrEnum):
         return None if self is Winner.HOLD else Side(self.value)
 
 
+class Deletion(StrEnum):
+    """What becomes of an unpaid invoice in ReliaBills when its counterpart was deleted in QuickBooks."""
+
+    HOLD = "hold"  # a person decides
+    VOID = "void"
+
+
 @cache
 def written_fields(entity: Entity) -> tuple[Field, ...]:
     """The compared fields that a push may set; the three-way truth table is about these."""
@@ -50,6 +57,7 @@ class Policy:
     Attributes:
         on_conflict: who wins when the same field was changed on both sides.
         on_difference: who wins when two records were matched for the first time and a field differs.
+        on_deletion: what becomes of an unpaid invoice whose counterpart was deleted in QuickBooks.
 
     Raises:
         ConfigurationError: a key names no field that a push may set.
@@ -57,6 +65,7 @@ class Policy:
 
     on_conflict: Mapping[str, Winner] = field(default_factory=lambda: MappingProxyType({}))
     on_difference: Mapping[str, Winner] = field(default_factory=lambda: MappingProxyType({}))
+    on_deletion: Deletion = Deletion.HOLD
 
     def __post_init__(self) -> None:
         known = {f"{entity}.{name}" for entity in Entity for name in [*map(_name, written_fields(entity)), ANY]} | {ANY}
@@ -69,13 +78,15 @@ class Policy:
                 )
 
     @classmethod
-    def from_settings(cls, on_conflict: Mapping[str, str], on_difference: Mapping[str, str]) -> Self:
-        """The policy as settings spell it: ``{"customer.phone": "billing"}``.
+    def from_settings(
+        cls, on_conflict: Mapping[str, str], on_difference: Mapping[str, str], on_deletion: str = Deletion.HOLD
+    ) -> Self:
+        """The policy as settings spell it: ``{"customer.phone": "billing"}``, and ``hold`` or ``void``.
 
         Raises:
             ConfigurationError: an unknown field, or a winner that is not hold, books or billing.
         """
-        return cls(_winners(on_conflict), _winners(on_difference))
+        return cls(_winners(on_conflict), _winners(on_difference), Deletion(on_deletion))
 
     def conflict(self, entity: Entity, of: Field) -> Winner:
         """Who wins when ``of`` was changed on both sides."""

@@ -104,7 +104,7 @@ def confirm_absences(
     pulled: Mapping[Side, Mapping[Entity, Snapshot]],
     pairs: Mapping[Entity, pd.DataFrame],
 ) -> dict[Side, dict[Entity, Snapshot]]:
-    """Linked records that a census lacks, read directly: absence alone proves nothing, a direct read does.
+    """Linked records that a census lacks, or that are said to be deleted, read directly: only that proves it.
 
     Args:
         sides: both sides.
@@ -117,12 +117,12 @@ def confirm_absences(
     confirmed = {side: dict(snapshots) for side, snapshots in pulled.items()}
     for side, snapshots in confirmed.items():
         for entity, snapshot in snapshots.items():
-            if snapshot.scope is not Scope.CENSUS:
-                continue
             linked = set(pairs[entity][f"{side}_id"])
-            absent = linked - {*snapshot.frame["id"], *snapshot.gone, *snapshot.unreadable}
-            if absent:
-                snapshots[entity] = merged(snapshot, sides[side].fetch(entity, sorted(absent)))
+            doubtful = linked & snapshot.gone
+            if snapshot.scope is Scope.CENSUS:
+                doubtful |= linked - {*snapshot.frame["id"], *snapshot.unreadable}
+            if doubtful:
+                snapshots[entity] = merged(snapshot, sides[side].fetch(entity, sorted(doubtful)))
     return confirmed
 
 

@@ -19,6 +19,7 @@ from reconcile.state.schema import SettingRow
 from reconcile.state.texts import json_text
 
 BAD_NUMBER_CHOICES = ("stop", "hold")
+DELETION_CHOICES = ("hold", "void")
 _WHOLE = 100
 WINNERS = ("hold", "books", "billing")
 USUAL = "usual"
@@ -35,6 +36,8 @@ class CompanySettings:
     Attributes:
         bad_invoice_number: what an invoice number that is not all digits does: ``stop`` the invoices step once the
             good invoices are across, as ReliaBills does, or ``hold`` only that invoice and its payments.
+        deleted_invoices: what becomes of an unpaid invoice in ReliaBills that was deleted in QuickBooks: ``hold`` it
+            until a person decides, or ``void`` it. A paid one is always held.
         conflict_policy: who wins a field changed on both sides: ``{"customer.phone": "billing"}``; keys are
             ``entity.field``, ``entity.*`` or ``*``, values ``hold``, ``books`` or ``billing``. Not named is held.
         matched_policy: the same for fields that differ on records matched for the first time.
@@ -55,6 +58,7 @@ class CompanySettings:
     bad_invoice_number: str = "stop"
     conflict_policy: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     matched_policy: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    deleted_invoices: str = "hold"
     most_endings: int | None = None
     most_price_changes: int | None = None
     shrunk_by_percent: int = 30
@@ -69,6 +73,10 @@ class CompanySettings:
         if self.bad_invoice_number not in BAD_NUMBER_CHOICES:
             raise ConfigurationError(
                 f"The setting bad_invoice_number is {_quoted(self.bad_invoice_number)}; choose stop or hold."
+            )
+        if self.deleted_invoices not in DELETION_CHOICES:
+            raise ConfigurationError(
+                f"The setting deleted_invoices is {_quoted(self.deleted_invoices)}; choose hold or void."
             )
         for name in ("conflict_policy", "matched_policy"):
             _check_policy(name, getattr(self, name))
@@ -90,7 +98,7 @@ class CompanySettings:
 def changed(settings: CompanySettings, name: str, value: str) -> CompanySettings:
     """The same settings with one choice made anew, as typed by a person.
 
-    ``name`` is ``bad_invoice_number``, one of :data:`NUMBERS`, or a field of a policy:
+    ``name`` is ``bad_invoice_number``, ``deleted_invoices``, one of :data:`NUMBERS`, or a field of a policy:
     ``conflict_policy.invoice.memo``, ``matched_policy.customer.phone``, ``conflict_policy.*``.
 
     Raises:
@@ -103,19 +111,21 @@ def changed(settings: CompanySettings, name: str, value: str) -> CompanySettings
         return replace(settings, matched_policy={**settings.matched_policy, key: value})
     if name == "bad_invoice_number":
         return replace(settings, bad_invoice_number=value)
+    if name == "deleted_invoices":
+        return replace(settings, deleted_invoices=value)
     if name in NUMBERS:
         numbers: dict[str, Any] = {number: getattr(settings, number) for number in NUMBERS}
         numbers[name] = int(value) if value.isascii() and value.isdigit() else None if value == USUAL else value
         return replace(settings, **numbers)
     raise ConfigurationError(
-        f"There is no setting {_quoted(name)}. There are bad_invoice_number, {', '.join(NUMBERS)}, "
+        f"There is no setting {_quoted(name)}. There are bad_invoice_number, deleted_invoices, {', '.join(NUMBERS)}, "
         "conflict_policy.FIELD and matched_policy.FIELD, where FIELD is like customer.phone, invoice.* or *."
     )
 
 
 def shown(settings: CompanySettings) -> list[tuple[str, str]]:
     """Every choice as a person types it: name and value."""
-    listed = [("bad_invoice_number", settings.bad_invoice_number)]
+    listed = [("bad_invoice_number", settings.bad_invoice_number), ("deleted_invoices", settings.deleted_invoices)]
     listed += [(name, USUAL if (value := getattr(settings, name)) is None else str(value)) for name in NUMBERS]
     for policy in ("conflict_policy", "matched_policy"):
         winners = sorted(getattr(settings, policy).items()) or [("*", "hold")]

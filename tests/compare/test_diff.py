@@ -336,6 +336,81 @@ def test_deleted_here_and_ended_there_ends_the_link(amy: Trade) -> None:
     assert verdict(amy, Entity.CUSTOMER) == Verdict.GONE_FROM_BOTH
 
 
+@pytest.mark.parametrize(("chosen", "written"), [("hold", []), ("void", ["void"])])
+def test_an_unpaid_invoice_deleted_in_quickbooks_is_voided_where_the_company_says_so(
+    invoiced: Trade, chosen: str, written: list[str]
+) -> None:
+    invoiced.policy = Policy.from_settings({}, {}, chosen)
+    invoiced.books.remove(Entity.INVOICE, "q5")
+    writes = list(invoiced.plan().plan.writes())
+    assert [str(one.action) for one in writes] == written
+    assert [(one.side, one.billing_id, one.expected_version, one.payload) for one in writes] == [
+        (Side.BILLING, "r5", "0", {"void": True}) for _ in written
+    ]
+    assert [one.check for one in invoiced.compare()[Entity.INVOICE].findings] == [] if written else [GONE]
+    invoiced.books.gone[Entity.INVOICE].clear()
+    assert list(invoiced.plan().plan.writes()) == []
+    assert held(invoiced, Entity.INVOICE).check == ABSENT
+
+
+@pytest.mark.parametrize(
+    ("there", "words"),
+    [
+        ({"balance": 1000}, "payments are applied to it in ReliaBills"),
+        ({"balance": 0, "state": "paid"}, "payments are applied to it in ReliaBills"),
+        ({"state": "closed"}, "closed there"),
+        ({"memo": "theirs"}, "while it was changed in ReliaBills"),
+    ],
+)
+def test_an_invoice_deleted_in_quickbooks_is_held_whatever_the_policy_when_it_was_paid_or_edited(
+    invoiced: Trade, there: dict[str, Any], words: str
+) -> None:
+    invoiced.policy = Policy.from_settings({}, {}, "void")
+    invoiced.books.remove(Entity.INVOICE, "q5")
+    invoiced.billing.change(Entity.INVOICE, "r5", **there)
+    assert words in held(invoiced, Entity.INVOICE).sentence
+    assert invoiced.plan().plan.operations == ()
+
+
+def test_no_policy_carries_a_deleted_customer_or_payment_or_a_deletion_in_reliabills(invoiced: Trade) -> None:
+    invoiced.policy = Policy.from_settings({}, {}, "void")
+    invoiced.both_have("payment", "q7", "r7", "q1", 300)
+    invoiced.both_have("customer", "q8", "r8", "Bert")
+    invoiced.books.remove(Entity.PAYMENT, "q7")
+    invoiced.books.remove(Entity.CUSTOMER, "q8")
+    invoiced.billing.remove(Entity.INVOICE, "r5")
+    assert {held(invoiced, entity).check for entity in (Entity.CUSTOMER, Entity.INVOICE, Entity.PAYMENT)} == {GONE}
+    assert list(invoiced.plan().plan.writes()) == []
+
+
+def test_an_invoice_entered_again_under_its_number_is_a_question_and_voids_nothing(invoiced: Trade) -> None:
+    invoiced.policy = Policy.from_settings({}, {}, "void")
+    invoiced.books.remove(Entity.INVOICE, "q5")
+    invoiced.books.invoice("q9", "100", "q1", 1500, product="q2")
+    told = {one.record_id: one for one in invoiced.compare()[Entity.INVOICE].findings}
+    assert "entered again under the same number" in told["q5"].sentence
+    assert "invoice:books:q9 invoice:billing:r5" in told["q5"].remedy
+    assert told["q9"].severity is Severity.HOLD
+    assert list(invoiced.plan().plan.writes()) == []
+
+
+def test_the_number_of_an_invoice_whose_link_ended_is_not_given_to_another(invoiced: Trade) -> None:
+    invoiced.books.remove(Entity.INVOICE, "q5")
+    invoiced.billing.change(Entity.INVOICE, "r5", void=True)
+    invoiced.links[Entity.INVOICE].clear()
+    invoiced.end(Entity.INVOICE, "q5", "r5")
+    invoiced.books.invoice("q9", "100", "q1", 1500, product="q2")
+    assert "the invoice number is already that of another invoice there (r5)" in held(invoiced, Entity.INVOICE).sentence
+    assert list(invoiced.plan().plan.writes()) == []
+
+
+def test_a_customer_in_use_again_is_made_active_on_the_other_side(trade: Trade) -> None:
+    trade.both_have("customer", "q1", "r1", "Amy", active=False)
+    trade.books.change(Entity.CUSTOMER, "q1", active=True)
+    (write,) = trade.plan().plan.writes()
+    assert (str(write.action), write.side, write.payload) == ("update", Side.BILLING, {"active": True})
+
+
 @pytest.mark.parametrize("also_there", [True, False])
 def test_absence_alone_removes_nothing(amy: Trade, also_there: bool) -> None:
     amy.books.remove(Entity.CUSTOMER, "q1", known=False)

@@ -20,8 +20,10 @@ from tests.night.desks import (
     agreed,
     billing_rows,
     customer_in_books,
+    delete_in_books,
     findings,
     held,
+    invoice_in_books,
     invoices_in_billing,
     invoices_in_books,
     line_in_books,
@@ -29,6 +31,7 @@ from tests.night.desks import (
     plan,
     quiet,
     sell_in_books,
+    settled,
     why,
     writes,
 )
@@ -88,3 +91,44 @@ def test_a_merge_in_quickbooks_waits_as_one_question_and_the_proposed_relink_set
     assert billing_rows(world, "select count(*) from customers") == [(1,)]
     quiet(world, "Cool Cars Inc", mode=mode)
     assert "name" in why(world, "Cool Cars Inc")
+
+
+def test_deleted_in_quickbooks_voided_in_reliabills_where_the_company_says_so_and_never_made_again(
+    world: World,
+) -> None:
+    world.new_customer_in_books("Cool Cars")
+    world.new_product_in_books("Gardening")
+    four = line_in_books(world, "Gardening", "4", "25")
+    for number in ("1001", "1002", "1003"):
+        sell_in_books(world, number, "Cool Cars", four)
+    pay_in_books(world, "Cool Cars", "30", {"1002": "30"}, "cheque 7")
+    agreed(world)
+    for number in ("1001", "1003"):
+        delete_in_books(world, "Invoice", invoice_in_books(world, number))
+    sell_in_books(world, "1003", "Cool Cars", line_in_books(world, "Gardening", "2", "25"))
+    settled(world, "1001", "1003")
+    assert invoices_in_billing(world)["1001"] == (10000, 0, 10000, "open")
+
+    chosen = CliRunner().invoke(app, ["settings", COMPANY, "deleted_invoices=void"])
+    assert chosen.exit_code == 0, chosen.output
+    world.sync(mode="delta")
+    assert writes(world) == [("invoice", "void", "1001")]
+    world.sync()
+    assert [(one["action"], one["label"]) for one in plan(world)] == [("forget", "1001")]
+    quiet(world, "1003")
+    assert invoices_in_billing(world)["1001"] == (10000, 0, 0, "void")
+    assert set(invoices_in_books(world)) == {"1002", "1003"}
+
+    old = billing_rows(world, "select id from invoices where number = '1003'")[0][0]
+    new = invoice_in_books(world, "1003")["Id"]
+    assert f"invoice:books:{new} invoice:billing:{old}" in why(world, "1003")
+    words = ["relink", COMPANY, f"invoice:books:{new}", f"invoice:billing:{old}", "--because", "entered again"]
+    decided = CliRunner().invoke(app, [*words, "--who", "Anna"])
+    assert decided.exit_code == 0, decided.output
+    world.sync()
+    assert len(invoices_in_billing(world)) == 3
+
+    sell_in_books(world, "1001", "Cool Cars", four)
+    world.sync()
+    assert "1001" in held(world)
+    assert invoices_in_billing(world)["1001"] == (10000, 0, 0, "void")

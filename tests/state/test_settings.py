@@ -34,6 +34,7 @@ def test_settings_are_kept_per_company(engine: Engine) -> None:
     [
         ("bad_invoice_number", "skip", "bad_invoice_number is 'skip'; choose stop or hold"),
         ("bad_invoice_number", None, "choose stop or hold"),
+        ("deleted_invoices", "delete", "deleted_invoices is 'delete'; choose hold or void"),
         ("conflict_policy", ["books"], "give fields with their winners"),
         ("conflict_policy", {"customer.shoe_size": "books"}, "'customer.shoe_size', which is no field"),
         ("conflict_policy", {"invoice.total": "books"}, "'invoice.total', which is no field that can be written"),
@@ -78,6 +79,7 @@ def test_one_choice_is_made_anew_and_the_others_stay() -> None:
     assert chosen.matched_policy == CHOSEN.matched_policy
     assert changed(chosen, "most_charges", "7").most_charges == 7
     assert changed(chosen, "bad_invoice_number", "hold").bad_invoice_number == "hold"
+    assert changed(chosen, "deleted_invoices", "void").deleted_invoices == "void"
 
 
 @pytest.mark.parametrize(

@@ -650,6 +650,7 @@ class Session:
             runs.record_step(self._engine, self.run.id, StepResult(entity, StepStatus.PLANNED, done=0))
             report.note(f"Dry run: {planned} planned, nothing was written. Run with apply=True to write.")
             return
+        self._insist_on_a_first_time(entity)
         self._insist_on_earlier_steps(entity)
         pusher = self._the_pusher()
         self._begun.add(entity)
@@ -669,19 +670,37 @@ class Session:
             if done.result.status is StepStatus.FAILED:
                 self._explain_failure(done)
 
+    def _insist_on_a_run_under_way(self) -> None:
+        if self._over:
+            raise StoppedBeforeWritingError(
+                "This run is over. Start a new run: execute the cell that opens it, and those after it."
+            )
+
     def _insist_on_no_step_yet(self) -> None:
+        self._insist_on_a_run_under_way()
         if self._begun:
             raise StoppedBeforeWritingError(
-                "This run has begun to write, so what it has read and planned stays. Start a new run: execute the "
-                "cell that opens it, and those after it."
+                "This run has begun to write, so what it has read and planned stays: go on with its next step. To read "
+                "anew, execute `run.close()`, then the cell that opens a run."
+            )
+
+    def _insist_on_a_first_time(self, entity: Entity) -> None:
+        """Nothing is written twice because a cell is executed twice, after an interruption neither."""
+        self._insist_on_a_run_under_way()
+        if entity in self.reports:
+            raise StoppedBeforeWritingError(
+                f"The {entity.plural} of this run are done, and nothing is written twice. Go on with its next step."
+            )
+        if entity in self._begun:
+            broken = f"Step {entity.step} of 5, {entity.plural}, was interrupted; what was written is in the journal."
+            self.close()
+            self._file_interactive(Execution(Ending.INTERRUPTED, broken))
+            raise StoppedBeforeWritingError(
+                f"{broken} Start a new run, which first finds out what came of it: execute the cell that opens it, and "
+                "those after it."
             )
 
     def _insist_on_earlier_steps(self, entity: Entity) -> None:
-        if entity in self._begun:
-            raise StoppedBeforeWritingError(
-                f"The {entity.plural} of this run were begun already, and nothing is written twice. To go on, start a "
-                "new run, which finds out first what came of it: execute the cell that opens it, and those after it."
-            )
         synced = {step.step for step in runs.get(self._engine, self.run.id).steps if step.status is StepStatus.SYNCED}
         waiting = [earlier for earlier in Entity if earlier.step < entity.step and earlier not in synced]
         if waiting:
@@ -820,11 +839,7 @@ class Session:
         """
         if self._plan is None or self._findings is None:
             raise StoppedBeforeWritingError("There is no plan yet: run the cell with run.make_plan() first.")
-        if self._over:
-            raise StoppedBeforeWritingError(
-                "This run is over, and its result is filed. Start a new run: execute the cell that opens it, and those "
-                "after it."
-            )
+        self._insist_on_a_run_under_way()
         if self._writers is None:
             books, billing = simulate(self._plan, self.books, self.billing, self._pairs())
             self._frames = {Side.BOOKS: SideFrames(Side.BOOKS, books), Side.BILLING: SideFrames(Side.BILLING, billing)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from reconcile.model.runs import Outcome
 from reconcile.repair import Repair
 from reconcile.sandbox.billing import day
 from reconcile.session import Session
+from reconcile.sides.billing import BillingWriter
+from reconcile.sides.side import Write
 from reconcile.state import cursors
 from reconcile.state.database import open_state
 from tests.night.conftest import COMPANY, World
@@ -58,13 +61,39 @@ def test_a_cell_that_is_executed_twice_writes_nothing_twice(world: World) -> Non
     session = planned(world)
     for entity in Entity:
         session.push(entity)
-        with pytest.raises(StoppedBeforeWritingError, match="start a new run"):
+        with pytest.raises(StoppedBeforeWritingError, match="nothing is written twice"):
             session.push(entity)
     session.tie_out()
     assert len(billing_rows(world, "select id from customers")) == 1
     assert invoices_in_billing(world) == {"1001": (10000, 0, 7000, "open")}
     assert len(payments(world)) == 1
     quiet(world)
+
+
+def test_a_step_that_was_interrupted_is_not_taken_up_by_the_same_run_and_the_company_is_free_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    company(world)
+    pay_in_books(world, "Cool Cars", "30", {"1001": "30"}, "cheque 7")
+    session = planned(world)
+    for entity in [*Entity][:-1]:
+        session.push(entity)
+    write = BillingWriter.write
+
+    def stopped_by_hand(self: BillingWriter, writes: Sequence[Write]) -> Any:
+        write(self, writes)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as hand:
+        hand.setattr(BillingWriter, "write", stopped_by_hand)
+        with pytest.raises(KeyboardInterrupt):
+            session.push(Entity.PAYMENT)
+    with pytest.raises(StoppedBeforeWritingError, match="Start a new run"):
+        session.push(Entity.PAYMENT)
+    assert world.last_run().outcome is Outcome.STEP_FAILED
+    assert "Step 5 of 5, payments, was interrupted" in world.last_run().reason
+    settled(world)
+    assert len(payments(world)) == 1
 
 
 def cursors_of(world: World) -> dict[str, Any]:

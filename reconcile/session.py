@@ -866,7 +866,7 @@ class Session:
             self._deciding.close_applied(self._comparisons, self.reports)
             if not self.midnight_risk().empty:
                 self._say_midnight_risk(())
-            if self._all_synced():  # else changes that were not carried would fall out of the next delta's sight
+            if self._all_synced() and self._enforced is None:  # else the next delta would not see what was not carried
                 self._remember_waiting()
                 self._move_cursors()
         self.close()

@@ -139,12 +139,14 @@ def test_what_moves_while_a_saved_plan_is_carried_out_is_refused_and_nothing_uns
     for number in ("1001", "1002"):
         world.books.change("Invoice", invoice_in_books(world, number), CustomerMemo={"value": "seen"})
     looked_at = world.sync(apply=False)
+    before = cursors_of(world)
     session = planned(world, plan=looked_at.id)
     world.books.change("Invoice", invoice_in_books(world, "1001"), CustomerMemo={"value": "unseen"})
     for entity in Entity:
         session.push(entity)
     session.tie_out()
     assert held(world) == {"1001"}
+    assert cursors_of(world) == before
     assert "Make a new plan" in why(world, "1001")
     memos = billing_rows(world, "select number, memo from invoices order by number")
     assert memos == [("1001", None), ("1002", "seen")]

@@ -22,7 +22,7 @@ from reconcile.compare.planning import Planned, make_plan
 from reconcile.compare.policy import Policy
 from reconcile.model.entities import Entity, Side, side_and_id
 from reconcile.model.plan import Action, Operation, Plan, canonical_json
-from reconcile.model.runs import Mode, Outcome, Run, StepStatus
+from reconcile.model.runs import StepStatus
 from reconcile.model.snapshot import Snapshot
 from reconcile.push.references import References
 from reconcile.push.steps import Pusher
@@ -32,8 +32,8 @@ from reconcile.state import lease, runs
 from reconcile.state.database import open_state
 from reconcile.state.journal import Journal
 from reconcile.state.links import Links
+from tests.push.conftest import COMPANY, a_run
 
-COMPANY = "craigs"
 HISTORIES = int(os.environ.get("LAW_EXAMPLES", "5"))
 WORDS = st.sampled_from([None, "a", "b"])
 NAMES = {
@@ -128,24 +128,7 @@ class Trade:
         for there in self.sides.values():
             there.asked.clear()
         run_id = runs.new_run_id(datetime.now(UTC))
-        runs.create(
-            self.engine,
-            Run(
-                id=run_id,
-                company=COMPANY,
-                kind="apply",
-                mode=Mode.CENSUS,
-                apply=True,
-                slot="",
-                slot_date=None,
-                parameters={},
-                started_at=datetime.now(UTC),
-                ended_at=None,
-                outcome=Outcome.RUNNING,
-                reason="",
-                folder=run_id,
-            ),
-        )
+        runs.create(self.engine, a_run(run_id))
         held = lease.acquire(self.engine, COMPANY, "test:1", run_id, timedelta(minutes=15))
         journal = Journal(self.engine, COMPANY, run_id, held)
         versions = {

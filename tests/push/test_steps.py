@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine
@@ -13,9 +12,8 @@ from reconcile.errors import LeaseError, StepFailedError
 from reconcile.model.entities import Entity, Side
 from reconcile.model.findings import Finding, Severity
 from reconcile.model.journal import EntryStatus
-from reconcile.model.plan import Action, Operation, Plan
-from reconcile.model.runs import Mode, Run, StepStatus
-from reconcile.model.runs import Outcome as RunOutcome
+from reconcile.model.plan import Plan
+from reconcile.model.runs import StepStatus
 from reconcile.push.references import References, UnknownReferenceError
 from reconcile.push.settle import settle
 from reconcile.push.steps import Pusher, insist
@@ -25,8 +23,8 @@ from reconcile.state import lease, runs
 from reconcile.state.database import open_state
 from reconcile.state.journal import Journal
 from reconcile.state.links import Links
+from tests.push.conftest import COMPANY, a_run, creation
 
-COMPANY = "craigs"
 LINE = '[["billing:11","Sod",20000000,1500000000,30000,false]]'
 
 
@@ -66,38 +64,19 @@ class Refuses(MemorySide):
         ]
 
 
-def create(entity: Entity, key: str, label: str, **payload: Any) -> Operation:
-    side, _, record_id = key.partition(":")
-    return Operation(
-        step=entity,
-        action=Action.CREATE,
-        side=Side(side).other,
-        key=key,
-        books_id=record_id if side == "books" else None,
-        billing_id=record_id if side == "billing" else None,
-        label=label,
-        customer="",
-        before={},
-        payload=payload,
-        agreed=payload,
-        unsettled=(),
-        expected_version=None,
-        depends_on=(),
-        reason="new",
-    )
-
-
 def a_day_in_billing() -> Plan:
     """A customer, a product and an invoice that exist only in billing, to be made in books."""
     return Plan(
         COMPANY,
         {},
         (
-            create(
+            creation(
                 Entity.CUSTOMER, "billing:10", "Amy's Bird Sanctuary", display_name="Amy's Bird Sanctuary", active=True
             ),
-            create(Entity.PRODUCT, "billing:11", "Sod", name="Sod", unit_price=1500000000, taxable=False, active=True),
-            create(
+            creation(
+                Entity.PRODUCT, "billing:11", "Sod", name="Sod", unit_price=1500000000, taxable=False, active=True
+            ),
+            creation(
                 Entity.INVOICE,
                 "billing:12",
                 "00123",
@@ -109,24 +88,6 @@ def a_day_in_billing() -> Plan:
                 void=False,
             ),
         ),
-    )
-
-
-def a_run(run_id: str) -> Run:
-    return Run(
-        id=run_id,
-        company=COMPANY,
-        kind="manual",
-        mode=Mode.CENSUS,
-        apply=True,
-        slot="",
-        slot_date=None,
-        parameters={},
-        started_at=datetime.now(UTC),
-        ended_at=None,
-        outcome=RunOutcome.RUNNING,
-        reason="",
-        folder=run_id,
     )
 
 
@@ -173,7 +134,7 @@ def test_the_new_base_names_references_by_their_books_key(engine: Engine) -> Non
 
 
 def test_a_field_that_was_stored_otherwise_is_unsettled_not_agreed(engine: Engine) -> None:
-    operation = create(
+    operation = creation(
         Entity.INVOICE, "billing:12", "7", number="7", customer_id="books:1", lines="[]", total=999, void=False
     )
     report = pusher(engine, Plan(COMPANY, {}, (operation,)), MemorySide(Side.BOOKS)).push(Entity.INVOICE)
@@ -190,7 +151,7 @@ def test_one_refused_record_fails_the_step_and_its_siblings_are_across(engine: E
         COMPANY,
         {},
         tuple(
-            create(Entity.CUSTOMER, f"billing:{n}", name, display_name=name) for n, name in enumerate(names, start=1)
+            creation(Entity.CUSTOMER, f"billing:{n}", name, display_name=name) for n, name in enumerate(names, start=1)
         ),
     )
     report = pusher(engine, plan, books).push(Entity.CUSTOMER)
@@ -216,7 +177,7 @@ def test_a_stop_finding_fails_the_step_although_every_write_succeeded(engine: En
         sentence="Invoice A-17 has letters in its number.",
         remedy="Change it.",
     )
-    plan = Plan(COMPANY, {}, (create(Entity.CUSTOMER, "billing:1", "Amy", display_name="Amy"),))
+    plan = Plan(COMPANY, {}, (creation(Entity.CUSTOMER, "billing:1", "Amy", display_name="Amy"),))
     report = pusher(engine, plan, MemorySide(Side.BOOKS)).push(Entity.CUSTOMER, [finding])
     assert report.result.status is StepStatus.FAILED
     assert report.result.done == 1
@@ -225,7 +186,7 @@ def test_a_stop_finding_fails_the_step_although_every_write_succeeded(engine: En
 
 def test_what_refers_to_a_record_that_is_not_there_waits_and_is_not_sent(engine: Engine) -> None:
     books = MemorySide(Side.BOOKS)
-    operation = create(Entity.INVOICE, "billing:12", "7", number="7", customer_id="billing:99", lines="[]")
+    operation = creation(Entity.INVOICE, "billing:12", "7", number="7", customer_id="billing:99", lines="[]")
     report = pusher(engine, Plan(COMPANY, {}, (operation,)), books).push(Entity.INVOICE)
     assert report.attempts[0].status == "waiting"
     assert books.writes == 0
@@ -234,7 +195,7 @@ def test_what_refers_to_a_record_that_is_not_there_waits_and_is_not_sent(engine:
 
 def test_a_lost_reply_is_unknown_and_settled_as_found_when_it_took_effect(engine: Engine) -> None:
     books = LosesReplies(Side.BOOKS, losses=1, takes_effect=True)
-    plan = Plan(COMPANY, {}, (create(Entity.CUSTOMER, "billing:1", "Amy", display_name="Amy", active=True),))
+    plan = Plan(COMPANY, {}, (creation(Entity.CUSTOMER, "billing:1", "Amy", display_name="Amy", active=True),))
     report = pusher(engine, plan, books).push(Entity.CUSTOMER)
     assert report.result.unknown == 1
     assert len(Links(engine, COMPANY).pairs(Entity.CUSTOMER)) == 0
@@ -250,7 +211,7 @@ def test_a_lost_reply_is_unknown_and_settled_as_found_when_it_took_effect(engine
 
 def test_a_lost_reply_without_effect_is_proven_absent_and_sent_again_under_the_same_request_id(engine: Engine) -> None:
     books = LosesReplies(Side.BOOKS, losses=1, takes_effect=False)
-    plan = Plan(COMPANY, {}, (create(Entity.CUSTOMER, "billing:1", "Amy", display_name="Amy", active=True),))
+    plan = Plan(COMPANY, {}, (creation(Entity.CUSTOMER, "billing:1", "Amy", display_name="Amy", active=True),))
     pusher(engine, plan, books).push(Entity.CUSTOMER)
     sides = {Side.BOOKS: books, Side.BILLING: MemorySide(Side.BILLING)}
     settled = settle(writing(engine, "run-2"), sides, References(Links(engine, COMPANY)))

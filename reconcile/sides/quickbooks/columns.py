@@ -36,6 +36,7 @@ from reconcile.sides.quickbooks.mapping import (
     voided,
 )
 from reconcile.sides.quickbooks.records import (
+    IdRef,
     LinkedTxn,
     MetaData,
     Ref,
@@ -145,7 +146,7 @@ def _amounts(written: Sequence[Raw]) -> Amounts:
 _NO_AMOUNTS = Amounts(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_), np.zeros(0, dtype=np.bool_))
 
 
-def _ids(references: Iterable[Ref | None]) -> list[str | None]:
+def _ids(references: Iterable[Ref | IdRef | None]) -> list[str | None]:
     """What :func:`.mapping.id_of` says of each."""
     return [reference.value or None if reference is not None else None for reference in references]
 

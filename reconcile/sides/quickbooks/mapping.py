@@ -22,6 +22,7 @@ from reconcile.model.money import INT64_MAX, NotExactError, from_scaled, to_mino
 from reconcile.sides.quickbooks.discounts import NO_DISCOUNT, BooksDiscount, Discount, Parts, decode
 from reconcile.sides.quickbooks.records import (
     Customer,
+    IdRef,
     Invoice,
     Item,
     Line,
@@ -162,7 +163,7 @@ def _text(value: str | None) -> str | None:
     return value or None
 
 
-def id_of(reference: Ref | None) -> str | None:
+def id_of(reference: Ref | IdRef | None) -> str | None:
     """The id that a reference names; ``None`` when it names none."""
     return reference.value or None if reference is not None else None
 

@@ -24,6 +24,12 @@ class Ref(Struct, gc=False):
     name: str | None = None
 
 
+class IdRef(Struct, gc=False):
+    """A reference of which only the id matters."""
+
+    value: str = ""
+
+
 class MetaData(_Shape):
     """Times of the record, with an offset."""
 
@@ -75,7 +81,7 @@ class Customer(_Shape):
     bill_addr: Address | None = None
     taxable: bool | None = None
     active: bool | None = None
-    currency_ref: Ref | None = None
+    currency_ref: IdRef | None = None
     parent_ref: Ref | None = None
 
 
@@ -147,10 +153,10 @@ class PaymentMethod(_Shape):
 class SalesItemDetail(_Shape):
     """What was sold on a line."""
 
-    item_ref: Ref | None = None
+    item_ref: IdRef | None = None
     qty: Decimal | None = None
     unit_price: Decimal | None = None
-    tax_code_ref: Ref | None = None
+    tax_code_ref: IdRef | None = None
 
 
 class DiscountDetail(_Shape):
@@ -180,7 +186,7 @@ class Line(_Shape):
 class TxnTaxDetail(_Shape):
     """Tax of a transaction."""
 
-    txn_tax_code_ref: Ref | None = None
+    txn_tax_code_ref: IdRef | None = None
     total_tax: Decimal | None = None
 
 
@@ -201,7 +207,7 @@ class Invoice(_Shape):
     txn_date: str | None = None
     due_date: str | None = None
     customer_ref: Ref | None = None
-    currency_ref: Ref | None = None
+    currency_ref: IdRef | None = None
     line: list[Line] = []
     txn_tax_detail: TxnTaxDetail | None = None
     apply_tax_after_discount: bool | None = None
@@ -228,7 +234,7 @@ class Payment(_Shape):
     meta_data: MetaData | None = None
     txn_date: str | None = None
     customer_ref: Ref | None = None
-    currency_ref: Ref | None = None
+    currency_ref: IdRef | None = None
     total_amt: Decimal | None = None
     unapplied_amt: Decimal | None = None
     payment_method_ref: Ref | None = None

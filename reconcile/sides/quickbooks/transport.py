@@ -27,7 +27,7 @@ from urllib3.poolmanager import PoolManager
 from reconcile.errors import Cause, ConfigurationError, DeferredError, UnreachableError
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-_CHUNK = 1 << 18
+_CHUNK = 1 << 16
 _SCHEMES = ("http", "https")
 
 

@@ -1,7 +1,7 @@
 """Permissions: a person lets one named guard pass, with a reason; remembered with who, when, and the run that used it.
 
-A guard asks :func:`granted` (or, for many at once, :func:`open_to` and :func:`reconcile.model.guards.covering`); what
-lets it pass is spent by :func:`use` when the run really goes on, so that a run that stops elsewhere spends nothing.
+A guard asks :func:`open_to` and :func:`reconcile.model.guards.covering`; what lets it pass is spent by :func:`use` when
+the run really goes on, so that a run that stops elsewhere spends nothing.
 """
 
 from __future__ import annotations
@@ -84,26 +84,11 @@ def give(engine: Engine, company: str, wanted: Wanted, *, now: datetime | None =
         return Permission(id=connection.execute(inserted).scalar_one(), used_in=(), **values)
 
 
-def granted(
-    engine: Engine,
-    company: str,
-    guard: str,
-    record: str = "",
-    *,
-    measure: int | None = None,
-    run_id: str = "",
-    now: datetime | None = None,
-) -> Permission | None:
-    """A permission that lets this guard pass now; ``None`` when there is none. Spends nothing.
+def open_to(engine: Engine, company: str, run_id: str = "", *, now: datetime | None = None) -> tuple[Permission, ...]:
+    """All permissions of a company that hold now for this run, oldest first. Spends nothing.
 
     ``run_id`` is the run that asks: what it has spent itself still holds for it.
     """
-    holding = open_to(engine, company, run_id, now=now)
-    return next((one for one in holding if one.covers(guard, record, measure)), None)
-
-
-def open_to(engine: Engine, company: str, run_id: str = "", *, now: datetime | None = None) -> tuple[Permission, ...]:
-    """All permissions of a company that hold now for this run, oldest first."""
     moment = now or datetime.now(UTC)
     return tuple(one for one in listed(engine, company) if one.holds(moment, run_id))
 

@@ -172,3 +172,19 @@ def test_a_decision_whose_record_moves_during_the_step_is_not_applied_to_what_no
     settled(world, "Cool Cars")
     assert [one.status for one in Repair.open(COMPANY).resolutions] == [Status.OUTDATED]
     assert billing_rows(world, "select phone from customers") == [("444",)]
+
+
+def test_what_was_read_anew_is_planned_anew_before_it_is_written(world: World) -> None:
+    """A cell further up is executed again: what was changed since is in no plan that was made before."""
+    company(world)
+    session = planned(world)
+    for cell in (session.pull, session.compare, session.validate):
+        cell()
+        with pytest.raises(StoppedBeforeWritingError, match=r"run\.make_plan\(\)"):
+            session.push(Entity.CUSTOMER)
+    once, twice = session.make_plan(), session.make_plan()
+    assert once.digest == twice.digest
+    for entity in Entity:
+        session.push(entity)
+    session.tie_out()
+    quiet(world)

@@ -355,6 +355,8 @@ class Session:
             told = DisconnectedError(disconnected_words(error, left))
             counts = {DISCONNECTED: since}
         runs.record_counts(self._engine, run.id, {**counts, FAILURE: str(told)})
+        if not self._journal().entries(run.id):
+            self.gate.give_back(restored.WENT_BACK)
         self.close()
         self._file_interactive(Execution(Ending.CELL_FAILED, str(told)))
         return told

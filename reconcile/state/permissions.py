@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from reconcile.errors import ConfigurationError, GuardError
 from reconcile.model.guards import BECAUSE, GUARDS, Permission
@@ -119,6 +119,16 @@ def use(engine: Engine, permission: Permission, run_id: str) -> None:
             upserting(connection, PermissionUseRow)
             .values(permission_id=permission.id, run_id=run_id, used_at=datetime.now(UTC))
             .on_conflict_do_nothing()
+        )
+
+
+def give_back(engine: Engine, permission: Permission, run_id: str) -> None:
+    """Forget that this run used a permission: it came to nothing before anything was written."""
+    with writing(engine) as connection:
+        connection.execute(
+            delete(PermissionUseRow).where(
+                PermissionUseRow.permission_id == permission.id, PermissionUseRow.run_id == run_id
+            )
         )
 
 

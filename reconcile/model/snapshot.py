@@ -35,6 +35,14 @@ class Scope(StrEnum):
     SELECTED = "selected"
 
 
+class Gone(StrEnum):
+    """How a record went; absence alone is none of these."""
+
+    DELETED = "deleted"
+    VOIDED = "voided"
+    DEACTIVATED = "deactivated"
+
+
 def record_dtypes(entity: Entity) -> dict[str, str]:
     """Columns and dtypes of an entity's record frame."""
     return RECORD_COLUMNS | {f.name: f.dtype for f in FIELDS[entity] if f.kind is not Kind.ROWS}
@@ -130,7 +138,7 @@ def _content(frame: pd.DataFrame, keys: Sequence[str]) -> Iterator[bytes]:
 
     Each part is preceded by its name, type and number of rows, so that no two contents give the same bytes.
     """
-    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = pa.Table.from_pandas(frame, preserve_index=False, nthreads=1)
     if len(frame):
         table = table.take(pc.sort_indices(table, sort_keys=[(key, "ascending") for key in keys]))
     for name, column in zip(table.column_names, table.columns, strict=True):

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
@@ -144,9 +144,9 @@ def _first_half(world: SmallWorld, deadly: int, under: Circumstances = AS_USUAL)
     return opened
 
 
-def _second_half(opened: Session) -> dict[str, Any]:
-    """The five steps and the tie-out."""
-    for entity in Entity:
+def _second_half(opened: Session, steps: Sequence[Entity] = tuple(Entity)) -> dict[str, Any]:
+    """The five steps (or the last ones) and the tie-out."""
+    for entity in steps:
         opened.push(entity)
     opened.tie_out()
     engine = open_state(opened.config.state_url)
@@ -162,45 +162,79 @@ def _second_half(opened: Session) -> dict[str, Any]:
 
 @contextmanager
 def planned_once(world: SmallWorld) -> Iterator[Planned]:
-    """A run that has made its plan and waits; from there it is carried out as often as wanted, each time in a fork."""
-    to_child, from_child = Pipe(), Pipe()
+    """A run that has made its plan and waits; from there it is carried out as often as wanted, each time in a fork.
+
+    After each step another process waits with what the run knows then, so that a crash in the fifth step need not carry
+    out the four before it again.
+    """
+    places = [Place(Pipe(), Pipe()) for _ in range(len(Entity) + 1)]
     _insist_on_one_thread()
     child = os.fork()
     if child == 0:
-        _in_child(world, lambda: _serve(world, to_child, from_child), world.root / "served.json")
+        _in_child(world, lambda: _serve(world, places), world.root / "served.json")
     try:
-        first = from_child.hear()
-        yield Planned(world, first.get("passed", 0), first, to_child, from_child)
+        first = places[0].from_child.hear()
+        yield Planned(world, first, places)
     finally:
-        to_child.say({"deadly": -1})
+        places[0].to_child.say({"deadly": -1})
         os.waitpid(child, 0)
-        for pipe in (to_child, from_child):
-            pipe.close()
+        for place in places:
+            place.to_child.close()
+            place.from_child.close()
 
 
-def _serve(world: SmallWorld, to_child: Pipe, from_child: Pipe) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Place:
+    """Where a process waits: before the first step, or after one."""
+
+    to_child: Pipe
+    from_child: Pipe
+
+
+def _serve(world: SmallWorld, places: Sequence[Place]) -> dict[str, Any]:
     try:
         opened = _first_half(world, 0)
     except Exception as error:  # noqa: BLE001  it is told, and judged by the parent
-        from_child.say(_told(error))
+        places[0].from_child.say(_told(error))
         return {}
-    _let_go_of_connections(opened)
-    from_child.say({"passed": len(BOUNDARIES.names)})
-    answer = world.root / "answer.json"
-    while (deadly := to_child.hear()["deadly"]) >= 0:
-        answer.unlink(missing_ok=True)
-        child = os.fork()
-        if child == 0:
-            _in_child(world, lambda: _carried_out(opened, deadly), answer)
-        _, status = os.waitpid(child, 0)
-        from_child.say({"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0})
+    _wait_at(opened, world, places, list(Entity))
     return {}
 
 
-def _carried_out(opened: Session, deadly: int) -> dict[str, Any]:
+def _wait_at(opened: Session, world: SmallWorld, places: Sequence[Place], steps: Sequence[Entity]) -> None:
+    """Carry out the rest as often as asked, or go on to the next place with another process, which then waits there."""
+    _let_go_of_connections(opened)
+    here, further = places[0], 0
+    here.from_child.say({"passed": len(BOUNDARIES.names)})
+    answer = world.root / "answer.json"
+    while (deadly := here.to_child.hear()["deadly"]) >= 0:
+        answer.unlink(missing_ok=True)
+        child = os.fork()  # Arrow's pool may have threads by now, and is made anew in a child
+        if child == 0 and deadly:
+            _in_child(world, lambda: _carried_out(opened, deadly, steps), answer)
+        if child == 0:
+            _in_child(world, lambda: _gone_on(opened, world, places[1:], steps), world.root / "served.json")
+        if not deadly:
+            further = child
+            continue
+        _, status = os.waitpid(child, 0)
+        here.from_child.say({"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0})
+    if further:
+        places[1].to_child.say({"deadly": -1})
+        os.waitpid(further, 0)
+
+
+def _gone_on(opened: Session, world: SmallWorld, places: Sequence[Place], steps: Sequence[Entity]) -> dict[str, Any]:
+    opened._at_work = AtWork(opened.folder)
+    opened.push(steps[0])
+    _wait_at(opened, world, places, steps[1:])
+    return {}
+
+
+def _carried_out(opened: Session, deadly: int, steps: Sequence[Entity]) -> dict[str, Any]:
     BOUNDARIES.deadly = deadly
     opened._at_work = AtWork(opened.folder)
-    return _second_half(opened)
+    return _second_half(opened, steps)
 
 
 def _let_go_of_connections(opened: Session) -> None:
@@ -214,25 +248,49 @@ def _let_go_of_connections(opened: Session) -> None:
                 getattr(side, name).dispose()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Planned:
     """A run with a plan.
 
     Attributes:
-        passed: boundaries before the plan was made.
         first: what the first half told; an ``error`` when it did not come to a plan.
+        passed: boundaries before each place where a process waits: before the first step, after each one reached.
     """
 
     world: SmallWorld
-    passed: int
     first: Mapping[str, Any]
-    to_child: Pipe
-    from_child: Pipe
+    places: Sequence[Place]
+    passed: list[int] = field(default_factory=list)
 
-    def carry_out(self, deadly: int = 0) -> Ended:
-        """The five steps and the tie-out, in a process of their own; the world is as it was when the plan was made."""
-        self.to_child.say({"deadly": deadly})
-        ended = self.from_child.hear()
+    def __post_init__(self) -> None:
+        """The run waits before its first step."""
+        if "passed" in self.first:
+            self._arrived(self.first)
+
+    def _arrived(self, told: Mapping[str, Any]) -> None:
+        self.world.keep(f"place {len(self.passed)}")
+        self.passed.append(told["passed"])
+
+    def before(self, deadly: int) -> bool:
+        """Whether this boundary comes before the plan."""
+        return deadly <= self.passed[0]
+
+    def carry_out(self, deadly: int) -> Ended:
+        """The rest of the run, from the last place before this boundary, in a process that is killed there.
+
+        Boundaries are asked for in growing order.
+        """
+        while True:
+            place = max(number for number, passed in enumerate(self.passed) if passed < deadly)
+            last = len(self.passed) - 1
+            if place < last or last == len(self.places) - 1:
+                break
+            self.world.put_back(f"place {last}")
+            self.places[last].to_child.say({"deadly": 0})
+            self._arrived(self.places[last + 1].from_child.hear())
+        self.world.put_back(f"place {place}")
+        self.places[place].to_child.say({"deadly": deadly})
+        ended = self.places[place].from_child.hear()
         if ended["signal"]:
             return Ended(True, ended)
         return Ended(False, json.loads((self.world.root / "answer.json").read_text(encoding="utf-8")))

@@ -119,15 +119,13 @@ class Explorer:
             if "error" in planned.first:
                 self._say(f"{told}no plan", [str(planned.first)])
                 return
-            self._world.keep("planned")
             for deadly in range(first, len(names) + 1):
                 if self._draw.random() >= of_each:
                     continue
-                if deadly <= planned.passed:
+                if planned.before(deadly):
                     self._world.put_back(start)
                     ended = child.run(self._world, deadly)
                 else:
-                    self._world.put_back("planned")
                     ended = planned.carry_out(deadly)
                 where = f"{self._which} {told}{deadly} ({names[deadly - 1]})"
                 if not ended.killed:

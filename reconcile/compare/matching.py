@@ -89,7 +89,8 @@ def match(entity: Entity, books: Snapshot, billing: Snapshot, agreement: Agreeme
 
     Natural keys: a customer's display name, then e-mail and last name; a product's SKU, then name; a tax rate's name,
     then percent and agency; an invoice's number, exact text, and the same customer; a payment's customer, amount,
-    credit and date, then reference, then the invoices paid. Missing keys match nothing, look-alikes are notes.
+    currency, credit and date, then reference, then the invoices paid. Missing keys match nothing; look-alikes are notes
+    only.
 
     Args:
         entity: kind of record.
@@ -433,7 +434,13 @@ def natural_keys(entity: Entity, frames: Mapping[Side, pd.DataFrame]) -> Sequenc
         case Entity.INVOICE:
             return (level("the invoice number", _text("number"), names=True),)
         case Entity.PAYMENT:
-            payment = (_text("customer_id"), _text("amount"), _settled_by_credit, _text("payment_date"))
+            payment = (
+                _text("customer_id"),
+                _text("amount"),
+                _text("currency"),
+                _settled_by_credit,
+                _text("payment_date"),
+            )
             words = "customer, amount and date"
             return (
                 level(words, *payment, decides=False),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from reconcile.cli import app
 from reconcile.errors import StepFailedError
 from reconcile.model.runs import Outcome
 from reconcile.sandbox.billing import day
-from tests.night.conftest import TODAY, World
+from tests.night.conftest import COMPANY, TODAY, World
 from tests.night.desks import (
     L,
     billing_rows,
@@ -221,3 +223,33 @@ def test_a_credit_memo_that_settles_an_invoice_is_carried_as_a_credit_and_not_as
     settled(world)
     assert invoices_in_billing(world) == {"1001": (10000, 0, 7500, "open")}
     assert billing_rows(world, "select amount, credit, kind from payments") == [(0, 2500, "credit")]
+
+
+def test_an_invoice_of_nothing_crosses_both_ways(world: World) -> None:
+    _company(world)
+    sell_in_books(world, "1001", "Cool Cars", line_in_books(world, "Gardening", "1", "0"))
+    settled(world)
+    number = invoice_in_billing(world, "Cool Cars", L("Gardening", "1", "0"))
+    settled(world)
+    there = invoices_in_billing(world)
+    assert {name: figures[:3] for name, figures in there.items()} == {"1001": (0, 0, 0), number: (0, 0, 0)}
+    assert {name: figures[:3] for name, figures in invoices_in_books(world).items()} == {
+        name: figures[:3] for name, figures in there.items()
+    }
+
+
+def test_a_payment_whose_invoice_waits_waits_with_it_and_follows_in_the_run_after(world: World) -> None:
+    _company(world)
+    hundred = line_in_books(world, "Gardening", "4", "25")
+    sell_in_books(world, "A-1", "Cool Cars", hundred)
+    sell_in_books(world, "1002", "Cool Cars", hundred)
+    pay_in_books(world, "Cool Cars", "130", {"A-1": "100", "1002": "30"}, "both")
+    pay_in_books(world, "Cool Cars", "90", {"1002": "50"}, "more than owed")
+    assert CliRunner().invoke(app, ["settings", COMPANY, "bad_invoice_number=hold"]).exit_code == 0
+    settled(world, "A-1")
+    assert billing_rows(world, "select reference, amount, unapplied from payments") == [("more than owed", 9000, 4000)]
+    assert "waits for invoice A-1" in why(world, "both")
+    world.books.change("Invoice", invoice_in_books(world, "A-1"), DocNumber="1001")
+    settled(world, mode="delta")
+    assert invoices_in_billing(world) == invoices_in_books(world)
+    assert billing_rows(world, "select count(*), sum(amount) from payments") == [(2, 22000)]

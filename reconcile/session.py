@@ -178,6 +178,7 @@ class Session:
         self._frames: dict[Side, SideFrames] = {}
         self._agreements: Mapping[Entity, Agreement] = {}
         self._comparisons: Mapping[Entity, Comparison] = {}
+        self._validated: tuple[Finding, ...] | None = None
         self._findings: tuple[Finding, ...] | None = None
         self._plan: Plan | None = None
         self._enforced: Plan | None = None
@@ -354,6 +355,8 @@ class Session:
             told = DisconnectedError(disconnected_words(error, left))
             counts = {DISCONNECTED: since}
         runs.record_counts(self._engine, run.id, {**counts, FAILURE: str(told)})
+        if not self._journal().entries(run.id):
+            self.gate.give_back(restored.WENT_BACK)
         self.close()
         self._file_interactive(Execution(Ending.CELL_FAILED, str(told)))
         return told
@@ -369,6 +372,8 @@ class Session:
             StoppedBeforeWritingError: this run has begun to write; what it read and decided stays.
         """
         self._insist_on_no_step_yet()
+        self._comparisons = {}
+        self._validated = self._findings = self._plan = None
         with self._unless_interrupted(), self._beating():
             return self._pull()
 
@@ -444,6 +449,7 @@ class Session:
     def compare(self) -> Mapping[Entity, Comparison]:
         """Compare both sides with the last agreement, entity by entity, in step order."""
         self._insist_on_no_step_yet()
+        self._validated = self._findings = self._plan = None
         books, billing = self.books, self.billing
         self._resolutions = self._deciding.resolutions(self.today)
         compared = self._compared(books, billing, self._agreements)
@@ -462,6 +468,8 @@ class Session:
 
     def validate(self) -> tuple[Finding, ...]:
         """Check both sides by the rules of ``checks/``; gives all findings of the run, also those of earlier stages."""
+        self._insist_on_no_step_yet()
+        self._plan = None
         books, billing = self.books, self.billing
         if not self._comparisons:
             raise StoppedBeforeWritingError("Nothing has been compared yet: run the cell with run.compare() first.")
@@ -469,7 +477,7 @@ class Session:
         snapshots = [snapshot for frames in self._frames.values() for snapshot in frames.values()]
         read = [finding for snapshot in snapshots for finding in snapshot.findings]
         compared = [finding for comparison in self._comparisons.values() for finding in comparison.findings]
-        self._findings = (
+        self._validated = self._findings = (
             *unresolved_findings(self.settled),
             *read,
             *self._new_in_quickbooks(),
@@ -510,10 +518,10 @@ class Session:
             SideError: what a plan depends on besides the records (closing date, deposits) could not be read.
         """
         self._insist_on_no_step_yet()
-        if self._findings is None:
+        if self._validated is None:
             raise StoppedBeforeWritingError("Nothing has been checked yet: run the cell with run.validate() first.")
         with self._unless_interrupted(), self._beating():
-            return self._make_plan(self._findings)
+            return self._make_plan(self._validated)
 
     def _make_plan(self, findings: Sequence[Finding]) -> Plan:
         planning = self._planned(self._comparisons, self.books, self.billing, self._agreements, findings)

@@ -35,14 +35,6 @@ class Scope(StrEnum):
     SELECTED = "selected"
 
 
-class Gone(StrEnum):
-    """How a record went; absence alone is none of these."""
-
-    DELETED = "deleted"
-    VOIDED = "voided"
-    DEACTIVATED = "deactivated"
-
-
 def record_dtypes(entity: Entity) -> dict[str, str]:
     """Columns and dtypes of an entity's record frame."""
     return RECORD_COLUMNS | {f.name: f.dtype for f in FIELDS[entity] if f.kind is not Kind.ROWS}

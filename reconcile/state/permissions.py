@@ -1,7 +1,7 @@
 """Permissions: a person lets one named guard pass, with a reason; remembered with who, when, and the run that used it.
 
-A guard asks :func:`granted` (or, for many at once, :func:`open_to` and :func:`reconcile.model.guards.covering`); what
-lets it pass is spent by :func:`use` when the run really goes on, so that a run that stops elsewhere spends nothing.
+A guard asks :func:`open_to` and :func:`reconcile.model.guards.covering`; what lets it pass is spent by :func:`use` when
+the run really goes on, so that a run that stops elsewhere spends nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from reconcile.errors import ConfigurationError, GuardError
 from reconcile.model.guards import BECAUSE, GUARDS, Permission
@@ -84,26 +84,11 @@ def give(engine: Engine, company: str, wanted: Wanted, *, now: datetime | None =
         return Permission(id=connection.execute(inserted).scalar_one(), used_in=(), **values)
 
 
-def granted(
-    engine: Engine,
-    company: str,
-    guard: str,
-    record: str = "",
-    *,
-    measure: int | None = None,
-    run_id: str = "",
-    now: datetime | None = None,
-) -> Permission | None:
-    """A permission that lets this guard pass now; ``None`` when there is none. Spends nothing.
+def open_to(engine: Engine, company: str, run_id: str = "", *, now: datetime | None = None) -> tuple[Permission, ...]:
+    """All permissions of a company that hold now for this run, oldest first. Spends nothing.
 
     ``run_id`` is the run that asks: what it has spent itself still holds for it.
     """
-    holding = open_to(engine, company, run_id, now=now)
-    return next((one for one in holding if one.covers(guard, record, measure)), None)
-
-
-def open_to(engine: Engine, company: str, run_id: str = "", *, now: datetime | None = None) -> tuple[Permission, ...]:
-    """All permissions of a company that hold now for this run, oldest first."""
     moment = now or datetime.now(UTC)
     return tuple(one for one in listed(engine, company) if one.holds(moment, run_id))
 
@@ -134,6 +119,16 @@ def use(engine: Engine, permission: Permission, run_id: str) -> None:
             upserting(connection, PermissionUseRow)
             .values(permission_id=permission.id, run_id=run_id, used_at=datetime.now(UTC))
             .on_conflict_do_nothing()
+        )
+
+
+def give_back(engine: Engine, permission: Permission, run_id: str) -> None:
+    """Forget that this run used a permission: it came to nothing before anything was written."""
+    with writing(engine) as connection:
+        connection.execute(
+            delete(PermissionUseRow).where(
+                PermissionUseRow.permission_id == permission.id, PermissionUseRow.run_id == run_id
+            )
         )
 
 

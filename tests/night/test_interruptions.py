@@ -22,12 +22,16 @@ from reconcile.sandbox.quickbooks.process import running_quickbooks
 from reconcile.session import Session
 from reconcile.sides.billing import BillingWriter
 from reconcile.sides.quickbooks import QuickBooksSession
+from reconcile.state import permissions
 from reconcile.state.database import open_state
 from tests.night.conftest import COMPANY, TODAY, World, _world
 from tests.night.desks import (
+    L,
     agreed,
     billing_rows,
     customer_in_billing,
+    edit_in_billing,
+    invoice_in_books,
     line_in_books,
     pay_in_books,
     quiet,
@@ -239,6 +243,32 @@ def test_a_storm_while_the_plan_is_made_defers_the_company_and_names_what_midnig
     assert (world.config.runs / run.folder / "midnight-risk.json").exists()
     heal(world)
     agreed(world)
+
+
+def test_what_a_person_lets_pass_still_holds_when_the_run_came_to_nothing(world: World) -> None:
+    """Else the run that is tried again before midnight would stop, and nobody is there to let it pass once more."""
+    world.new_customer_in_books("Cool Cars")
+    world.new_product_in_books("Gardening")
+    sell_in_books(world, "1001", "Cool Cars", line_in_books(world, "Gardening", "4", "25"))
+    pay_in_books(world, "Cool Cars", "100", {"1001": "100"}, "cheque 7")
+    agreed(world)
+    edit_in_billing(world, "1001", L("Gardening", "6", "25"))
+    record = f"invoice:books:{invoice_in_books(world, '1001')['Id']}"
+    engine = open_state(world.config.state_url)
+    permissions.give(engine, COMPANY, permissions.Wanted("protected:paid-invoice", "they agreed", "Ann", record=record))
+    session = planned(world)
+    for entity in list(Entity)[:3]:
+        session.push(entity)
+    spoil(world, **STORM)
+    with pytest.raises(DeferredError) as caught:
+        session.push("invoice")
+    filed(world, str(caught.value), "Step 4 of 5, invoices, broke off")
+    heal(world)
+    assert permissions.listed(engine, COMPANY)[0].used_in == ()
+    run = agreed(world)
+    assert permissions.listed(engine, COMPANY)[0].used_in == (run.id,)
+    engine.dispose()
+    assert invoice_in_books(world, "1001")["TotalAmt"] == 150
 
 
 def test_both_sides_out_of_reach_is_a_deferred_run_all_the_same_and_the_company_is_free(

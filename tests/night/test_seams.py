@@ -16,12 +16,14 @@ from reconcile.sandbox.billing import day
 from reconcile.session import Session
 from reconcile.sides.billing import BillingWriter
 from reconcile.sides.side import Write
-from reconcile.state import cursors
+from reconcile.state import cursors, permissions
 from reconcile.state.database import open_state
 from tests.night.conftest import COMPANY, World
 from tests.night.desks import (
+    L,
     billing_rows,
     customer_in_books,
+    edit_in_billing,
     held,
     invoice_in_books,
     invoices_in_billing,
@@ -172,3 +174,38 @@ def test_a_decision_whose_record_moves_during_the_step_is_not_applied_to_what_no
     settled(world, "Cool Cars")
     assert [one.status for one in Repair.open(COMPANY).resolutions] == [Status.OUTDATED]
     assert billing_rows(world, "select phone from customers") == [("444",)]
+
+
+def test_what_was_read_anew_is_planned_anew_before_it_is_written(world: World) -> None:
+    """A cell further up is executed again: what was changed since is in no plan that was made before."""
+    company(world)
+    session = planned(world)
+    for cell in (session.pull, session.compare, session.validate):
+        cell()
+        with pytest.raises(StoppedBeforeWritingError, match=r"run\.make_plan\(\)"):
+            session.push(Entity.CUSTOMER)
+    once, twice = session.make_plan(), session.make_plan()
+    assert once.digest == twice.digest
+    for entity in Entity:
+        session.push(entity)
+    session.tie_out()
+    quiet(world)
+
+
+def test_a_permission_that_lets_pass_what_moved_meanwhile_is_spent_by_that_run(world: World) -> None:
+    company(world)
+    settled(world)
+    edit_in_billing(world, "1001", L("Gardening", "6", "25"))
+    session = planned(world)
+    record = f"invoice:books:{invoice_in_books(world, '1001')['Id']}"
+    engine = open_state(world.config.state_url)
+    permissions.give(engine, COMPANY, permissions.Wanted("protected:paid-invoice", "they agreed", "Ann", record=record))
+    pay_in_books(world, "Cool Cars", "100", {"1001": "100"}, "cheque 7")
+    for entity in Entity:
+        session.push(entity)
+    session.tie_out()
+    (permission,) = permissions.listed(engine, COMPANY)
+    engine.dispose()
+    assert invoice_in_books(world, "1001")["TotalAmt"] == 150
+    assert permission.used_in == (session.run.id,)
+    assert world.last_run().counts["permissions"][0]["record"] == record

@@ -11,11 +11,11 @@ from sqlalchemy import Engine
 
 from reconcile.errors import ConfigurationError, GuardError
 from reconcile.model.entities import Side
-from reconcile.model.guards import GUARDS, Guard, covering
+from reconcile.model.guards import GUARDS, Guard, Permission, covering
 from reconcile.model.runs import Mode, Outcome, Run
 from reconcile.state import runs
 from reconcile.state.companies import KnownIdentity, put_away, register
-from reconcile.state.permissions import Wanted, give, granted, listed, open_to, use, withdraw
+from reconcile.state.permissions import Wanted, give, listed, open_to, use, withdraw
 
 FRIDAY = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 REASON = "We deleted the test customers ourselves."
@@ -23,6 +23,20 @@ REASON = "We deleted the test customers ourselves."
 
 def wanted(guard: str = "shrunken-side", **more: Any) -> Wanted:
     return Wanted(**{"guard": guard, "because": REASON, "who": "Ann", **more})
+
+
+def granted(
+    engine: Engine,
+    company: str,
+    guard: str,
+    record: str = "",
+    *,
+    now: datetime,
+    measure: int | None = None,
+    run_id: str = "",
+) -> Permission | None:
+    """What lets a guard pass now for this run."""
+    return covering(open_to(engine, company, run_id, now=now), Guard(guard, "", "", record=record, measure=measure))
 
 
 @pytest.fixture

@@ -337,10 +337,7 @@ class Session:
         run = runs.get(self._engine, self.run.id)
         left = left_words(run.steps, error, apply=run.apply, proving=proving)
         if self._writers is not None and self._frames:
-            try:
-                left += self._say_midnight_risk({Side.BILLING})
-            except SideError as other:
-                left += f" What midnight would charge twice is not known: {other}"
+            left += self._say_midnight_risk_as_known({Side.BILLING})
         now = datetime.now(UTC)
         last = next((one for one in runs.find(self._engine, run.company, limit=2) if one.id != run.id), None)
         told: DeferredError | DisconnectedError
@@ -769,7 +766,7 @@ class Session:
 
     def _explain_failure(self, failed: StepReport) -> None:
         """A failed step: bring the frames up to date, show what midnight would charge twice, then raise."""
-        at_risk = self._say_midnight_risk(tuple(Side))
+        at_risk = self._say_midnight_risk_as_known(tuple(Side))
         self._deciding.close_applied(self._comparisons, self.reports)
         self._remember_waiting()
         try:
@@ -780,6 +777,16 @@ class Session:
             self.close()
             self._file_interactive(Execution(Ending.CELL_FAILED, reason))
             raise StepFailedError(reason) from None
+
+    def _say_midnight_risk_as_known(self, readable: Iterable[Side]) -> str:
+        """As :meth:`_say_midnight_risk`; where a side cannot be read again, from what was read before.
+
+        Nothing that happens here may hide why the run ends.
+        """
+        try:
+            return self._say_midnight_risk(readable)
+        except SideError as error:
+            return f"{self._say_midnight_risk(())} That is as it was first read; it could not be read again: {error}"
 
     def _say_midnight_risk(self, readable: Iterable[Side]) -> str:
         """Show and file what midnight would charge twice, from these sides read back; gives the sentence of it."""

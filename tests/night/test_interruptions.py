@@ -14,7 +14,7 @@ import requests
 from sqlalchemy import text
 
 from reconcile.connect import disconnect
-from reconcile.errors import DeferredError, DisconnectedError, UnreachableError
+from reconcile.errors import DeferredError, DisconnectedError, StepFailedError, UnreachableError
 from reconcile.model.entities import Entity, Side
 from reconcile.model.runs import Outcome, Run
 from reconcile.sandbox.billing import day
@@ -271,6 +271,34 @@ def test_what_a_person_lets_pass_still_holds_when_the_run_came_to_nothing(world:
     assert invoice_in_books(world, "1001")["TotalAmt"] == 150
 
 
+def test_a_step_that_failed_is_told_as_failed_though_nothing_can_be_read_again_after_it(world: World) -> None:
+    """Somebody must mend the number: a storm right after it must not make that a run that nobody needs to look at."""
+    world.new_customer_in_books("Cool Cars")
+    world.new_product_in_books("Gardening")
+    sell_in_books(world, "1001", "Cool Cars", line_in_books(world, "Gardening", "4", "25"))
+    customer_in_billing(world, "Freeman Sporting Goods")
+    agreed(world)
+    sell_in_books(world, "A-17", "Cool Cars", line_in_books(world, "Gardening", "4", "25"))
+    edit_in_billing(world, "1001", L("Gardening", "6", "25"))
+    session = planned(world)
+    for entity in list(Entity)[:3]:
+        session.push(entity)
+    fetch = type(session._readers[Side.BOOKS]).fetch
+
+    def stormy(self: Any, entity: Entity, ids: Any) -> Any:
+        spoil(world, **STORM)
+        return fetch(self, entity, ids)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(session._readers[Side.BOOKS]), "fetch", stormy)
+        with pytest.raises(StepFailedError, match="A-17") as caught:
+            session.push("invoice")
+    heal(world)
+    run = world.last_run()
+    assert (run.outcome, run.reason) == (Outcome.STEP_FAILED, str(caught.value))
+    assert "Nothing is at risk at midnight. That is as it was first read" in run.reason
+
+
 def test_both_sides_out_of_reach_is_a_deferred_run_all_the_same_and_the_company_is_free(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -286,7 +314,7 @@ def test_both_sides_out_of_reach_is_a_deferred_run_all_the_same_and_the_company_
         broken.setattr(BillingWriter, "fetch", gone)
         with pytest.raises(DeferredError) as caught:
             session.push("customer")
-    filed(world, str(caught.value), "What midnight would charge twice is not known: ReliaBills does not answer.")
+    filed(world, str(caught.value), "at midnight. That is as it was first read", "ReliaBills does not answer.")
     heal(world)
     agreed(world)
 

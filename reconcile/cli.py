@@ -139,6 +139,7 @@ def show(
 
 app.command()(plan_commands.plan)
 app.command()(plan_commands.apply)
+app.command()(plan_commands.undo)
 deciding.register(app)
 app.command()(permission_commands.permit)
 app.command()(permission_commands.permissions)

@@ -15,6 +15,7 @@ from reconcile.model.plan import Plan
 from reconcile.model.runs import Run
 from reconcile.state import audit, runs
 from reconcile.state.database import reading
+from reconcile.state.journal import Journal
 
 
 def saved_plan(config: Config, engine: Engine, company: str, run_id: str) -> Plan:
@@ -52,6 +53,43 @@ def saved_plan(config: Config, engine: Engine, company: str, run_id: str) -> Pla
             f"The plan of run {run_id} cannot be read by this version: {error}. Make a new one: "
             f"`reconcile plan {company}`."
         ) from error
+
+
+def check_undo(engine: Engine, company: str, undo: str, plan: str, *, apply: bool) -> None:
+    """Insist that a run can be undone, and that an undo writes only what somebody has looked at.
+
+    Args:
+        engine: the state.
+        company: company key.
+        undo: id of the run that is undone, or empty.
+        plan: id of the run whose saved plan is carried out, or empty.
+        apply: whether writing is allowed.
+
+    Raises:
+        ConfigurationError: there is no such run, it is another company's, it has not ended or has written nothing, or
+            the plan is not one of undoing it.
+    """
+    if plan:
+        planned = str(runs.get(engine, plan).parameters.get("undo") or "")
+        if planned != undo:
+            raise ConfigurationError(
+                f"The plan of run {plan} {f'undoes run {planned}' if planned else 'undoes nothing'}; it is not carried "
+                f"out as {f'the undo of run {undo}' if undo else 'an ordinary run'}. Use `reconcile apply {plan}`."
+            )
+    if not undo:
+        return
+    run = runs.get(engine, undo)
+    if run.company != company:
+        raise ConfigurationError(f"Run {undo} was made for {run.company!r}, not for {company!r}.")
+    if run.ended_at is None:
+        raise ConfigurationError(f"Run {undo} has not ended, so it is not undone. Wait until it has.")
+    if not Journal(engine, company, undo).entries(undo):
+        raise ConfigurationError(f"Run {undo} has written nothing, so there is nothing to undo.")
+    if apply and not plan:
+        raise ConfigurationError(
+            f"An undo is looked at before it writes: `reconcile undo {undo}` makes its plan, `reconcile apply` carries "
+            "it out."
+        )
 
 
 def _as_filed(engine: Engine, run: Run, folder: RunFolder) -> bool:

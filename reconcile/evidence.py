@@ -71,6 +71,11 @@ class RunFolder:
         return self.path / "conflicts.json"
 
     @property
+    def undo(self) -> Path:
+        """Every write of the run that an undo is about, and what becomes of it, JSON; only of an undo."""
+        return self.path / "undo.json"
+
+    @property
     def journal(self) -> Path:
         """The journal extract, JSON lines."""
         return self.path / "journal.jsonl"

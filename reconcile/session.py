@@ -13,10 +13,12 @@ import socket
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
+from typing import Any
 
 import pandas as pd
 from sqlalchemy import Engine
@@ -34,11 +36,13 @@ from reconcile.compare.naming import names_going_to_books
 from reconcile.compare.planning import Planned, make_plan
 from reconcile.compare.policy import Policy, written_fields
 from reconcile.compare.resolving import pairs_left
+from reconcile.compare.rules import UNDONE
 from reconcile.compare.simulation import simulate
 from reconcile.compare.tieout import TieOut, control_totals, receivables_by_age
+from reconcile.compare.undoing import ORDER, Undoing, not_carried_meanwhile, still_planned, undo_run
 from reconcile.config import CompanyConfig, Config, load_config
 from reconcile.connections import connect_readers, connect_writers
-from reconcile.contract import saved_plan
+from reconcile.contract import check_undo, saved_plan
 from reconcile.deciding import Deciding
 from reconcile.errors import (
     ConfigurationError,
@@ -79,7 +83,7 @@ from reconcile.model.snapshot import Snapshot, Snapshots
 from reconcile.push.references import References
 from reconcile.push.rounds import Decided, Moved, Records, Rounds, last_look, push_in_rounds
 from reconcile.push.settle import Settled, settle, unresolved_findings
-from reconcile.push.steps import Attempt, Pusher, StepReport, insist, stored_otherwise
+from reconcile.push.steps import Attempt, Pusher, StepReport, insist, report_of, stored_otherwise
 from reconcile.reach import OVERLAP, overflowed, reach, read_whole
 from reconcile.rebuilding import file_the_dead
 from reconcile.sides.billing import BillingReader
@@ -194,12 +198,21 @@ class Session:
         self._novelties: tuple[Finding, ...] | None = None
         self._begun: set[Entity] = set()
         self._over = False
+        self._undo = ""
+        self._undoing: Undoing | None = None
 
     # ---------------------------------------------------------------- open
 
     @classmethod
     def open(
-        cls, *, company: str, mode: str = "census", apply: bool = False, slot: str = "", plan_to_enforce: str = ""
+        cls,
+        *,
+        company: str,
+        mode: str = "census",
+        apply: bool = False,
+        slot: str = "",
+        plan_to_enforce: str = "",
+        undo: str = "",
     ) -> Session:
         """Open a run: configuration, state, both sides, who is behind them, and what an earlier run left open.
 
@@ -209,6 +222,7 @@ class Session:
             apply: whether writing is allowed.
             slot: ``22:30``, ``01:30`` or empty.
             plan_to_enforce: id of the run whose saved plan is carried out: exactly that, or less.
+            undo: id of the run that is undone (``notebooks/undo.ipynb``); writing needs a saved plan of that undo.
 
         Raises:
             ConfigurationError: a setting or parameter is wrong.
@@ -226,10 +240,12 @@ class Session:
         engine = open_state(config.state_url)
         check_whole(engine)
         dead = file_the_dead(config, engine, company)
+        check_undo(engine, company, undo, plan_to_enforce, apply=apply)
         given, at_work = _given_run(engine, company), None
         if given is None:
-            given, at_work = _interactive_run(config, engine, company, chosen, apply=apply, slot=slot)
+            given, at_work = _interactive_run(config, engine, company, chosen, apply=apply, slot=slot, undo=undo)
         session = cls(config, known, engine, given)
+        session._undo = undo
         session._at_work = at_work
         for run in dead:
             report.note(f"Run {run.id} had no verdict; it is filed now: {run.outcome}. {run.reason}")
@@ -522,25 +538,31 @@ class Session:
 
     def _make_plan(self, findings: Sequence[Finding]) -> Plan:
         planning = self._planned(self._comparisons, self.books, self.billing, self._agreements, findings)
+        if self._undo:
+            planning = self._planned_undo(planning)
         self.left_out = planning.left_out
         self.gate.passed |= dict(planning.passed)
         self._findings = (*findings, *planning.findings)
         plan = self._plan = planning.plan
         write_text(self.folder.plan, plan.to_json())
-        planned = {"plan": plan.digest, "planned_writes": sum(1 for _ in plan.writes())}
+        planned: dict[str, Any] = {"plan": plan.digest, "planned_writes": sum(1 for _ in plan.writes())}
         if planning.enforced is not None:
             planned |= {"refused": len(planning.enforced.refused), "new_since": len(planning.enforced.new)}
+        if self._undoing is not None:
+            planned["undo"] = Counter(item.group.value for item in self._undoing.items)
         runs.record_counts(self._engine, self.run.id, planned)
         self._save_findings()
         self._conflicts = conflicts(self._comparisons, self.books, self.billing, self._findings, planning.waits)
         write_json(self.folder.conflicts, self._conflicts.to_json())
         if self.run.apply:
-            self._deciding.take(self._comparisons)
+            if not self._undo:
+                self._deciding.take(self._comparisons)
             chosen = self.settings
             usual = runs.deeds(self._engine, self.company.key, RUNS_LOOKED_AT)
             self._stop_at(many_deeds(plan, usual, chosen.most_endings, chosen.most_price_changes))
             self.gate.spend()
-            self._remember_deeds(plan)
+            if not self._undo:
+                self._remember_deeds(plan)
         for sentence in self.gate.sentences:
             report.note(sentence)
         return plan
@@ -561,8 +583,39 @@ class Session:
             agreements,
             findings,
             self._circumstances(comparisons, books, billing),
-            enforced=self._enforced,
+            enforced=None if self._undo else self._enforced,
         )
+
+    def _planned_undo(self, ordinary: Planned) -> Planned:
+        """The plan of an undo in place of the ordinary one, whose operations all wait for the next run."""
+        made = self._undoing = self._undo_as_it_is_now(self._enforced)
+        waiting = not_carried_meanwhile(ordinary.plan.operations, made, self._undo)
+        write_json(self.folder.undo, made.frame().astype(object).to_dict("records"))
+        told = (*ordinary.findings, *waiting, *made.findings)
+        return replace(ordinary, plan=made.plan, findings=told, enforced=made.enforced, passed=made.passed, left_out=())
+
+    def _undo_as_it_is_now(self, enforced: Plan | None = None) -> Undoing:
+        entries = self._journal().entries(self._undo)
+        payments = self.books.payments
+        own = {one.target_id for one in entries if (one.step, one.side) == (Entity.PAYMENT, Side.BOOKS)}
+        dates = payments.loc[payments["id"].isin(own), "payment_date"].dropna()
+        return undo_run(
+            self.company.key,
+            self._undo,
+            entries,
+            self.books,
+            self.billing,
+            {entity: self._links.agreement(entity) for entity in Entity},
+            self._circumstances(self._comparisons, self.books, self.billing, map(str, dates)),
+            enforced=enforced,
+        )
+
+    @property
+    def undone(self) -> pd.DataFrame:
+        """Every write of the run that is undone, and what becomes of it (:meth:`Undoing.frame`)."""
+        if self._undoing is None:
+            raise StoppedBeforeWritingError("There is no plan yet: run the cell with run.make_plan() first.")
+        return self._undoing.frame()
 
     def _remember_deeds(self, plan: Plan) -> None:
         """What this run ends and reprices is usual from now on, but for what a person had to let pass."""
@@ -571,15 +624,23 @@ class Session:
         runs.record_counts(self._engine, self.run.id, {runs.DEEDS: usual})
 
     def _circumstances(
-        self, comparisons: Mapping[Entity, Comparison], in_books: Snapshots, in_billing: Snapshots
+        self,
+        comparisons: Mapping[Entity, Comparison],
+        in_books: Snapshots,
+        in_billing: Snapshots,
+        payments_undone: Iterable[str] = (),
     ) -> Circumstances:
-        """What a plan depends on beyond the records; asks for deposits and names only where something goes to books."""
+        """What a plan depends on beyond the records; asks for deposits and names only where something goes to books.
+
+        ``payments_undone`` are the dates of payments in books that an undo may take back.
+        """
         chosen, currency = self.settings, self.company.currency
         books = self._readers[Side.BOOKS]
         closed, filed, deposited, taken = "", {}, frozenset[str](), {}
         if isinstance(books, QuickBooksReader):
             closed, filed = books.preferences().closed_until, dict(books.filed_until())
-            earliest = _earliest_payment_to_books(comparisons[Entity.PAYMENT], in_books[Entity.PAYMENT])
+            days = (_earliest_payment_to_books(comparisons[Entity.PAYMENT], in_books[Entity.PAYMENT]), *payments_undone)
+            earliest = min(filter(None, days), default="")
             deposited = books.deposited(earliest) if earliest else deposited
             taken = dict(
                 books.names_taken(names_going_to_books(comparisons[Entity.CUSTOMER], in_billing[Entity.CUSTOMER]))
@@ -660,9 +721,12 @@ class Session:
         pusher = self._the_pusher()
         self._begun.add(entity)
         runs.record_step(self._engine, self.run.id, StepResult(entity, StepStatus.STARTED))
-        bar = report.Progress(f"Step {entity.step} of 5: {entity.plural}")
+        bar = report.Progress(f"Step {self._steps.index(entity) + 1} of 5: {entity.plural}")
         with self._beating(), self._unless_interrupted(), bar as progress:
-            done, found = push_in_rounds(pusher, entity, self._findings, self._rounds(pusher), progress)
+            if self._undo:
+                done, found = self._push_undo(pusher, entity, progress)
+            else:
+                done, found = push_in_rounds(pusher, entity, self._findings, self._rounds(pusher), progress)
         self.reports[entity] = done
         if found:
             self._findings = (*self._findings, *found)
@@ -705,9 +769,37 @@ class Session:
                 "those after it."
             )
 
+    def _push_undo(
+        self, pusher: Pusher, entity: Entity, progress: Progress
+    ) -> tuple[StepReport, tuple[Finding, ...]]:
+        """One step of an undo, decided again from what its records are now: earlier steps have moved their versions.
+
+        A record that moves under the write fails the step: no invoice is voided whose payment could not be.
+        """
+        planned = pusher.planned(entity)
+        kept: Sequence[Operation] = ()
+        found: tuple[Finding, ...] = ()
+        if planned:
+            self._refresh()
+            for side, reader in self._readers.items():
+                ids = {one.books_id if side is Side.BOOKS else one.billing_id for one in planned}
+                fresh = reader.fetch(entity, sorted(filter(None, ids)))
+                known = {**self._frames[side], entity: merged(self._frames[side][entity], fresh)}
+                self._frames[side] = SideFrames(side, known)
+            kept, found = still_planned(planned, self._undo_as_it_is_now(), self._undo)
+        left = {(one.entity, one.record_id) for one in found}
+        told = self._findings or ()
+        self._findings = tuple(one for one in told if one.check != UNDONE or (one.entity, one.record_id) not in left)
+        attempts = pusher.carry_out(kept, progress)
+        return report_of(entity, attempts, [*self._findings, *found], pusher.halt), found
+
+    @property
+    def _steps(self) -> tuple[Entity, ...]:
+        return ORDER if self._undo else tuple(Entity)
+
     def _insist_on_earlier_steps(self, entity: Entity) -> None:
         synced = {step.step for step in runs.get(self._engine, self.run.id).steps if step.status is StepStatus.SYNCED}
-        waiting = [earlier for earlier in Entity if earlier.step < entity.step and earlier not in synced]
+        waiting = [earlier for earlier in self._steps[: self._steps.index(entity)] if earlier not in synced]
         if waiting:
             raise StoppedBeforeWritingError(
                 f"The {entity.plural} wait: {', '.join(earlier.plural for earlier in waiting)} must be synced first."
@@ -767,8 +859,9 @@ class Session:
     def _explain_failure(self, failed: StepReport) -> None:
         """A failed step: bring the frames up to date, show what midnight would charge twice, then raise."""
         at_risk = self._say_midnight_risk_as_known(tuple(Side))
-        self._deciding.close_applied(self._comparisons, self.reports)
-        self._remember_waiting()
+        if not self._undo:
+            self._deciding.close_applied(self._comparisons, self.reports)
+            self._remember_waiting()
         try:
             insist(failed)
         except StepFailedError as error:
@@ -878,7 +971,8 @@ class Session:
             },
         )
         if self._writers is not None:
-            self._deciding.close_applied(self._comparisons, self.reports)
+            if not self._undo:
+                self._deciding.close_applied(self._comparisons, self.reports)
             if not self.midnight_risk().empty:
                 self._say_midnight_risk(())
             if self._all_synced() and self._enforced is None:  # else the next delta would not see what was not carried
@@ -1066,7 +1160,7 @@ def _refuse_evidence(folder: Path) -> None:
 
 
 def _interactive_run(
-    config: Config, engine: Engine, company: str, mode: Mode, *, apply: bool, slot: str
+    config: Config, engine: Engine, company: str, mode: Mode, *, apply: bool, slot: str, undo: str
 ) -> tuple[Run, AtWork]:
     started_at = datetime.now(UTC)
     run_id = runs.new_run_id(started_at)
@@ -1080,7 +1174,7 @@ def _interactive_run(
         apply=apply,
         slot=slot,
         slot_date=None,
-        parameters={"company": company, "mode": mode.value, "apply": apply, "slot": slot},
+        parameters={"company": company, "mode": mode.value, "apply": apply, "slot": slot, "undo": undo},
         started_at=started_at,
         ended_at=None,
         outcome=Outcome.RUNNING,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from reconcile.compare.canonical import References, shown
 from reconcile.compare.policy import Policy, Winner, result_fields, written_fields
-from reconcile.compare.rules import CHANGED_IN, CONFLICT, DIFFERENT, TO
+from reconcile.compare.rules import CHANGED_IN, CONFLICT, DIFFERENT, TO, UNDONE, WAITS
 from reconcile.compare.truth import Flags, Verdicts
 from reconcile.model.changes import Decision, Verdict
 from reconcile.model.entities import Entity, Field, Side, field
@@ -32,6 +32,7 @@ class Paired:
     frames: Mapping[Side, pd.DataFrame]
     base: pd.DataFrame
     settled: pd.DataFrame
+    undone: pd.DataFrame
 
     def value(self, side: Side, name: str, rows: Any) -> pd.Series[Any]:
         """What a side holds in a field, at these positions."""
@@ -97,7 +98,45 @@ class Cells:
             _decide(part, paired, of, policy)
             parts.append(part)
         frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(_CELL_COLUMNS))
-        return cls(paired.entity, frame.astype(_CELL_COLUMNS))
+        cells = cls(paired.entity, frame.astype(_CELL_COLUMNS))
+        cells._hold_undone(paired)
+        return cells
+
+    def _hold_undone(self, paired: Paired) -> None:
+        """What a person had undone is not carried again, whatever the policy; nor is anything to a record taken back.
+
+        Held even where one side is blank, which else would be filled, and where one side has ended, which else might
+        end the other: the record that the run was made from.
+        """
+        if not paired.undone.to_numpy().any():
+            return
+        table = self.frame
+        rows = table["row"].to_numpy(dtype=np.intp)
+        which = self.carried | self.held
+        own = np.zeros(len(table), dtype=bool)
+        taken_back = np.zeros(len(paired.keys), dtype=bool)
+        for name in paired.undone.columns:
+            of_field = (table["field"] == name).to_numpy(dtype=bool)
+            flags = paired.undone[name].to_numpy(dtype=bool)
+            own |= of_field & flags[rows]
+            if name in ENDINGS:
+                dead = {side: paired.dead(side, name) for side in Side}
+                for side in Side:
+                    ended = flags & dead[side] & ~dead[side.other]
+                    taken_back |= ended
+                    self.hold(which & of_field & ended[rows], UNDONE, *_taken_back(paired.entity, side))
+        still = which & own & (table["check"] != UNDONE)
+        self.hold(
+            still,
+            UNDONE,
+            "differs, because a person had a run undone",
+            "Choose what holds on both sides (`reconcile resolve COMPANY RECORD --keep books`, or billing), make the "
+            "two equal by hand, or leave them apart (`reconcile ignore COMPANY RECORD`). Until then neither side is "
+            "touched.",
+        )
+        self.hold(
+            self.carried & taken_back[rows], WAITS, "waits, because a person had the record taken back on one side", ""
+        )
 
     def add(self, rows: Any, of: Field, verdict: Verdict, check: str, reason: str, remedy: str) -> None:
         """Further held cells of one field."""
@@ -194,6 +233,16 @@ class Cells:
                     for pair in zip(values.astype(object).where(values.notna(), None), currencies, strict=True)
                 ]
         return {name: pd.Series(values, index=self.frame.index, dtype="str") for name, values in texts.items()}
+
+
+def _taken_back(entity: Entity, side: Side) -> tuple[str, str]:
+    """Reason and remedy of an ending that undid a creation on ``side``: it must never end the original."""
+    remedy = (
+        f"Nothing is carried either way. To end the {entity.singular} in {side.other.product} as well: `reconcile "
+        f"resolve COMPANY RECORD --keep {side}`. To have it in {side.product} after all: `reconcile unlink COMPANY "
+        f"RECORD`; the next run then makes it anew. To leave both as they are: `reconcile ignore COMPANY RECORD`."
+    )
+    return f"only in {side.product}, where a person had it taken back", remedy
 
 
 def _decide(cells: pd.DataFrame, paired: Paired, of: Field, policy: Policy) -> None:

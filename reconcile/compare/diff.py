@@ -155,7 +155,7 @@ class _Comparer:
         self.references = references.including(self.entity, self.matching.pairs, books[0], billing[0])
         self.status = {side: self._status(side) for side in Side}
         self.concerned = np.any([status != "unread" for status in self.status.values()], axis=0)
-        self.base, self.settled = self._remembered(agreement, references)
+        self.base, self.settled, self.undone = self._remembered(agreement, references)
         self.words = {side: described(self.entity, frame, self.references) for side, frame in self.frames.items()}
         self.findings: list[Finding] = list(self.matching.findings)
         self.changes: list[pd.DataFrame] = []
@@ -179,14 +179,16 @@ class _Comparer:
             ended=tuple(self.resolving.ended),
         )
 
-    def _remembered(self, agreement: Agreement, references: References) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def _remembered(
+        self, agreement: Agreement, references: References
+    ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
         """The bases of the pairs of which something was read, by the position of the pair; links are the first of them.
 
         A delta reads a few records; what is remembered of all the others is not even parsed.
         """
         links = np.flatnonzero(self.concerned[: len(agreement.frame)])
-        values, settled = remembered(replace(agreement, frame=agreement.frame.take(links)), references)
-        return values.set_axis(links), settled.set_axis(links)
+        values, settled, undone = remembered(replace(agreement, frame=agreement.frame.take(links)), references)
+        return values.set_axis(links), settled.set_axis(links), undone.set_axis(links)
 
     # Pairs that both sides hold
 
@@ -226,6 +228,7 @@ class _Comparer:
             frames,
             self.base.reindex(rows).reset_index(drop=True),
             self.settled.reindex(rows, fill_value=False).reset_index(drop=True),
+            self.undone.reindex(rows, fill_value=False).reset_index(drop=True),
         )
 
     def _verdicts(self, paired: Paired) -> dict[str, Verdicts]:
@@ -470,7 +473,8 @@ class _Comparer:
                     f"Decide which is right: enter it again in {side.product}, or void or deactivate it in "
                     f"{other.product}. Neither is done by itself.",
                 )
-            if self.entity is Entity.INVOICE and side is Side.BOOKS:
+            taken_back = self.undone.loc[position].any()  # what deletes the rest of it does not end the original
+            if self.entity is Entity.INVOICE and side is Side.BOOKS and not taken_back:
                 return self._story_of_deleted_invoice(record)
         return _Story(
             GONE_FROM[side],

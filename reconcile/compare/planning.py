@@ -29,7 +29,7 @@ from reconcile.compare.protected import with_protection
 from reconcile.compare.resolving import without_links
 from reconcile.compare.rules import DEPENDS, DISPUTES, NOT_CARRIED, TO
 from reconcile.compare.simulation import agreements_after, simulate
-from reconcile.model.changes import Agreement, Comparison, Decision, Verdict
+from reconcile.model.changes import Agreement, Comparison, Decision, Verdict, without_settled
 from reconcile.model.entities import FIELDS, ROW_FIELDS, Entity, Side, key_of, side_and_id
 from reconcile.model.findings import Finding, Severity
 from reconcile.model.guards import Guard, Permission
@@ -517,7 +517,7 @@ class _Pair:
             )
         alike = [name for name, decision in self.decided.items() if decision == Decision.AGREED]
         if alike:
-            unsettled -= frozenset(alike)
+            unsettled = without_settled(unsettled, alike)
             yield self._operation(
                 Action.AGREE,
                 None,
@@ -546,7 +546,7 @@ class _Pair:
             before={name: target[name] for name in going},
             payload={name: source[name] for name in going},
             agreed={name: value for name, value in agreed.items() if name not in unsettled or name in going},
-            unsettled=unsettled - frozenset(going),
+            unsettled=without_settled(unsettled, going),
             reason=f"{_sentence(self._titles(going))} from {side.other.product}: {deed} it in {side.product}."
             + self._why(side, going),
         )

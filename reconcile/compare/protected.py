@@ -49,13 +49,23 @@ def with_protection(
     sides: Mapping[Side, Snapshots],
     references: References,
     circumstances: Circumstances,
+    *,
+    undoing: bool = False,
 ) -> tuple[list[Operation], list[Finding], PassedGuards]:
     """The same operations without those on protected documents.
+
+    Args:
+        company: company key.
+        operations: all of a plan.
+        sides: both sides as they are now.
+        references: pairs of all entities.
+        circumstances: what is closed, filed and deposited, and what people let pass.
+        undoing: whether the operations take back what a run did; they carry nothing across then.
 
     Returns:
         What is left; a hold finding for each that is left out (and notes on what waits for it); what people let pass.
     """
-    documents = _Documents(operations, sides, references, circumstances)
+    documents = _Documents(operations, sides, references, circumstances, undoing=undoing)
     refused: dict[int, Finding] = {}
     passed: PassedGuards = []
     for position, operation in enumerate(operations):
@@ -82,8 +92,11 @@ class _Documents:
         sides: Mapping[Side, Snapshots],
         references: References,
         circumstances: Circumstances,
+        *,
+        undoing: bool,
     ) -> None:
         self.circumstances = circumstances
+        self.undoing = undoing
         self.agencies = self._agencies(sides[Side.BOOKS], references)
         self.references = references
         self.records = {
@@ -173,8 +186,10 @@ class _Documents:
 
     def _guard(self, name: str, operation: Operation, but: str, remedy: str) -> Guard:
         here = operation.side.other.product if operation.side else ""
-        deed = _DEED.get(operation.action, "was changed in")
-        sentence = f"{named(operation)} {deed} {here}, {but}. It stays as it is."
+        deed = f"{_DEED.get(operation.action, 'was changed in')} {here}"
+        if self.undoing:
+            deed = "is to be as it was before a run"
+        sentence = f"{named(operation)} {deed}, {but}. It stays as it is."
         return Guard(name, sentence, remedy, record=record_name(operation.step, operation.key))
 
     def _target(self, operation: Operation, side: Side) -> str:

@@ -12,7 +12,7 @@ from pyarrow import json as arrow_json
 from reconcile.compare.canonical import References
 from reconcile.compare.policy import written_fields
 from reconcile.errors import ReconcileError
-from reconcile.model.changes import Agreement
+from reconcile.model.changes import UNDONE, Agreement
 from reconcile.model.entities import Entity, Kind
 from reconcile.model.rows import NO_ROWS
 
@@ -25,17 +25,17 @@ _EXACT = {  # without it, pyarrow gives integers with missing values as floats
 _SMALLEST_BLOCK = 1 << 20
 
 
-def remembered(agreement: Agreement, references: References) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The remembered values, and which of them are settled.
+def remembered(agreement: Agreement, references: References) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The remembered values, which of them are settled, and of which a person had a write undone.
 
     Args:
         agreement: links and their bases.
         references: pairs of the entities referred to; a key from before a record came to books is renewed.
 
     Returns:
-        Two frames with one row per link, in the order of the agreement, and one column per written field: the values
+        Three frames with one row per link, in the order of the agreement, and one column per written field: the values
         (as :func:`~reconcile.compare.canonical.canonical` has them), and booleans: whether the sides were seen to agree
-        on it. What is not settled has no base, whatever the first frame says.
+        on it, and whether a write of it was undone. What is not settled has no base, whatever the first frame says.
 
     Raises:
         ReconcileError: what was remembered cannot be read.
@@ -51,7 +51,13 @@ def remembered(agreement: Agreement, references: References) -> tuple[pd.DataFra
     disputed = "," + agreement.frame["unsettled"].reset_index(drop=True).fillna("") + ","
     known = texts.notna()
     settled = {of.name: known & ~disputed.str.contains(f",{of.name},", regex=False) for of in fields}
-    return values, pd.DataFrame(settled, index=values.index).astype(bool)
+    flags = pd.DataFrame(settled, index=values.index).astype(bool)
+    undone = pd.DataFrame(False, index=values.index, columns=flags.columns)
+    if disputed.str.contains(UNDONE, regex=False).any():
+        undone = undone.assign(
+            **{of.name: disputed.str.contains(f",{UNDONE}{of.name},", regex=False).astype(bool) for of in fields}
+        )
+    return values, flags, undone
 
 
 def _parsed(entity: Entity, texts: pd.Series[str]) -> pd.DataFrame:

@@ -27,6 +27,8 @@ INEXPRESSIBLE = "not_expressible_in_quickbooks"
 TOTALS = "totals_differ"
 ROUNDING = "tax_rounding"
 WAITS = "waits_with_its_record"
+UNDONE = "undone_by_a_person"
+CANNOT_UNDO = "cannot_be_undone"
 
 CLOSED = "closed_without_full_payment"
 
@@ -55,6 +57,20 @@ GONE_FROM = {Side.BOOKS: Verdict.GONE_FROM_BOOKS, Side.BILLING: Verdict.GONE_FRO
 NEW_IN = {Side.BOOKS: Verdict.NEW_IN_BOOKS, Side.BILLING: Verdict.NEW_IN_BILLING}
 
 DISPUTES = frozenset(
-    {CONFLICT, DIFFERENT, FIXED, UNSTORABLE, BUNDLE, UNVOID, PAID_VOID, OVERPAID, MERGE, INEXPRESSIBLE, TOTALS, IGNORED}
+    {
+        CONFLICT,
+        DIFFERENT,
+        UNDONE,
+        FIXED,
+        UNSTORABLE,
+        BUNDLE,
+        UNVOID,
+        PAID_VOID,
+        OVERPAID,
+        MERGE,
+        INEXPRESSIBLE,
+        TOTALS,
+        IGNORED,
+    }
 )
 """Rules about single fields: they keep those fields waiting, and others only where the field decides what they mean."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -67,6 +68,21 @@ DIFFERENCE_COLUMNS = {
 }
 LINK_COLUMNS = {"books_id": "str", "billing_id": "str"}
 BASE_COLUMNS = {"books_id": "str", "billing_id": "str", "fields": "str", "unsettled": "str"}
+UNDONE = "undone:"
+"""Before the name of a field among those unsettled: a person had a write of it undone, so nothing carries it again."""
+
+
+def undone(names: Iterable[str]) -> frozenset[str]:
+    """What stands among the unsettled fields of a base for fields of which a write was undone: each is open and marked.
+
+    A comparison holds them, whatever the policy, until a person decides or both sides hold the same.
+    """
+    return frozenset(names) | frozenset(f"{UNDONE}{name}" for name in names)
+
+
+def without_settled(unsettled: Iterable[str], names: Iterable[str]) -> frozenset[str]:
+    """What stays unsettled once these fields are settled; that one of them was undone is history then."""
+    return frozenset(unsettled) - undone(frozenset(names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +94,7 @@ class Agreement:
         frame: one row per live link, columns :data:`BASE_COLUMNS`. ``fields`` is a JSON object of the compared fields
             both sides were seen to hold; references in it are keys (``"books:12"``), money is minor units, prices and
             percents ten-millionths, child rows canonical text. ``unsettled`` names, comma-separated, the compared
-            fields on which the sides have not yet agreed (missing when there are none).
+            fields on which the sides have not yet agreed (missing when there are none); :func:`undone` marks some.
         tombstones: one row per ended link, columns :data:`LINK_COLUMNS`: nothing is created again for these.
     """
 

@@ -150,7 +150,7 @@ class Run:
     Attributes:
         id: short, sortable, safe in file names; made by us.
         company: company key.
-        kind: ``night``, ``manual``, ``dry``, ``apply`` or ``interactive``.
+        kind: ``night``, ``manual``, ``dry``, ``undo`` (a dry one), ``apply`` or ``interactive``.
         mode: census or delta.
         apply: whether writing was allowed.
         slot: ``22:30`` or ``01:30`` when it belongs to one, else empty.

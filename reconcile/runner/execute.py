@@ -50,7 +50,8 @@ class Request:
         slot: ``22:30``, ``01:30`` or empty.
         slot_date: local date of the slot; the schedule's present date when left out.
         plan: id of the run whose saved plan is carried out, or empty.
-        kind: ``night``, ``manual``, ``dry`` or ``apply``; names the folder.
+        undo: id of the run that is undone, or empty.
+        kind: ``night``, ``manual``, ``dry``, ``undo`` or ``apply``; names the folder.
         cell_seconds: time-out of a single cell.
     """
 
@@ -60,11 +61,14 @@ class Request:
     slot: str = ""
     slot_date: date | None = None
     plan: str = ""
+    undo: str = ""
     kind: str = "manual"
     cell_seconds: int = CELL_SECONDS
 
     def parameters(self) -> dict[str, Any]:
         """The notebook's parameters, JSON values with their types."""
+        if self.undo:
+            return {"company": self.company, "undo": self.undo, "apply": self.apply, "plan_to_enforce": self.plan}
         return {
             "company": self.company,
             "mode": self.mode.value,
@@ -80,7 +84,7 @@ def notebooks_folder() -> Path:
 
 
 def execute(config: Config, request: Request, watch: Watch | None = None) -> Run:
-    """Run one company: execute ``sync.ipynb``, judge, file the evidence; gives back the finished run.
+    """Run one company: execute its notebook, judge, file the evidence; gives back the finished run.
 
     ``watch`` is called with the number of cells executed so far and of all cells, from another thread.
 
@@ -88,7 +92,7 @@ def execute(config: Config, request: Request, watch: Watch | None = None) -> Run
         ConfigurationError: it could not be started; nothing was read or written and no run exists.
     """
     config.company(request.company)
-    notebook = notebooks_folder() / "sync.ipynb"
+    notebook = notebooks_folder() / ("undo.ipynb" if request.undo else "sync.ipynb")
     parameters = request.parameters()
     check_parameters(notebook, parameters)
     engine = open_state(config.state_url)

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Engine, delete, select, update
 
 from reconcile.model.audit import AuditKind
+from reconcile.model.changes import UNDONE
 from reconcile.model.entities import Entity
 from reconcile.model.journal import EntryStatus
 from reconcile.state import audit
@@ -38,11 +39,19 @@ def distrust(
             live = select(LinkRow.id).where(
                 LinkRow.company == lease.company, LinkRow.entity == entity.value, LinkRow.ended_at.is_(None)
             )
-            connection.execute(
-                update(BaseRow)
-                .where(BaseRow.link_id.in_(live))
-                .values(fields="{}", unsettled=",".join(sorted(fields[entity])) or None)
+            own = update(BaseRow).where(BaseRow.link_id.in_(live))
+            marked = select(BaseRow.link_id, BaseRow.unsettled).where(
+                BaseRow.link_id.in_(live), BaseRow.unsettled.contains(UNDONE, autoescape=True)
             )
+            undone = {
+                link: [name for name in text.split(",") if UNDONE in name]
+                for link, text in connection.execute(marked)
+                if text
+            }
+            connection.execute(own.values(fields="{}", unsettled=",".join(sorted(fields[entity])) or None))
+            for link, names in undone.items():
+                open_fields = ",".join(sorted({*fields[entity], *names}))
+                connection.execute(update(BaseRow).where(BaseRow.link_id == link).values(unsettled=open_fields))
         for table in (CursorRow, PendingRow):
             connection.execute(delete(table).where(table.company == lease.company))
         connection.execute(

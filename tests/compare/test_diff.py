@@ -472,7 +472,7 @@ def test_an_agreement_that_cannot_be_read_back_stops_with_words() -> None:
 def test_an_agreement_keeps_large_amounts_exact_and_missing_ones_missing(trade: Trade) -> None:
     trade.both_have("customer", "q1", "r1", "Amy")
     trade.both_have("payment", "q7", "r7", "q1", 2**53 + 1, credit=None)
-    values, settled = remembered(trade.agreements()[Entity.PAYMENT], References())
+    values, settled, _ = remembered(trade.agreements()[Entity.PAYMENT], References())
     assert values["amount"].tolist() == [2**53 + 1]
     assert values["credit"].isna().all()
     assert settled["credit"].all()

@@ -186,7 +186,7 @@ def agreed_value(
 ) -> Any:
     references = References({e: c.pairs for e, c in comparisons.items()})
     agreement = trade.agreements()[entity]
-    values, settled = remembered(agreement, references)
+    values, settled, _ = remembered(agreement, references)
     rows = (agreement.frame[f"{side}_id"] == record_id).to_numpy().nonzero()[0]
     if len(rows) == 0 or not settled[field].iloc[rows[0]]:
         return object()

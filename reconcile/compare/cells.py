@@ -237,10 +237,19 @@ class Cells:
 
 def _taken_back(entity: Entity, side: Side) -> tuple[str, str]:
     """Reason and remedy of an ending that undid a creation on ``side``: it must never end the original."""
+    again = f"To have it in {side.product} again: `reconcile resolve COMPANY RECORD --keep {side.other}`."
+    if entity is Entity.PAYMENT:
+        again = (
+            f"To have it in {side.product} after all: `reconcile unlink COMPANY RECORD`; the next run makes it anew."
+        )
+    elif entity is Entity.INVOICE:
+        again = (
+            f"To have it in {side.product} after all, void it in {side.other.product} too and enter it there anew, "
+            "under another number: a void invoice is not revived and keeps its number."
+        )
     remedy = (
-        f"Nothing is carried either way. To end the {entity.singular} in {side.other.product} as well: `reconcile "
-        f"resolve COMPANY RECORD --keep {side}`. To have it in {side.product} after all: `reconcile unlink COMPANY "
-        f"RECORD`; the next run then makes it anew. To leave both as they are: `reconcile ignore COMPANY RECORD`."
+        f"Nothing is carried either way. To end it in {side.other.product} as well: `reconcile resolve COMPANY RECORD "
+        f"--keep {side}`. {again} To leave both as they are: `reconcile ignore COMPANY RECORD`."
     )
     return f"only in {side.product}, where a person had it taken back", remedy
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import requests
@@ -157,3 +159,40 @@ def test_a_plan_is_made_looked_at_and_carried_out_by_command(company: Company) -
     )
     assert company.last_run()["kind"] == "apply"
     complains(desk("apply", "nobody"), "There is no run 'nobody'")
+
+
+def test_a_run_is_undone_by_command_after_its_plan_was_looked_at(company: Company) -> None:
+    desk, quickbooks = company.terminal, company.quickbooks
+    books = BooksDesk(quickbooks["base_url"], quickbooks["realm_id"], quickbooks["access_token"])
+    mail = {"Address": "payable@example.com"}
+    for name in ("Weiskopf \x1b[31mConsulting", "Sushi by Katsuyuki"):
+        books.save("Customer", DisplayName=name, GivenName="Nicola", FamilyName=name[:8], PrimaryEmailAddr=mail)
+    desk("run", COMPANY)
+    made = company.last_run()["run"]
+    with closing(sqlite3.connect(desk.root / "billing.db")) as billing, billing:
+        billing.execute(
+            "update customers set phone = '1', version = version + 1, account_name = 'Weiskopf' "
+            "where account_name like 'Weiskopf%'"
+        )
+
+    planned = desk("undo", made)
+    assert planned.returncode == 0, planned.stdout + planned.stderr
+    assert "1 write of the run: cannot be undone\n" in planned.stdout
+    assert "1 write of the run: is undone\n" in planned.stdout
+    assert "It was changed in ReliaBills since: display name." in planned.stdout
+    assert f"- deactivate customer Sushi by Katsuyuki in ReliaBills: It was made by run {made}" in planned.stdout
+    assert "\x1b" not in planned.stdout
+    last = company.last_run()
+    assert (last["kind"], last["counts"]["undo"]) == ("undo", {"cannot be undone": 1, "is undone": 1})
+    assert {"sync.ipynb", "undo.json", "plan.json"} <= set(last["artifacts"])
+    assert planned.stdout.endswith(f"`reconcile apply {last['run']}`\n")
+
+    applied = desk("apply", last["run"])
+    assert applied.returncode == 1, applied.stdout + applied.stderr
+    assert applied.stdout.startswith("AGREED EXCEPT HELD\n1 write carried out.")
+    with closing(sqlite3.connect(desk.root / "billing.db")) as billing:
+        (active,) = billing.execute("select active from customers where account_name like 'Sushi%'").fetchone()
+    assert not active
+    complains(desk("undo", last["run"]), "has written nothing, so there is nothing to undo")
+    complains(desk("undo", "nobody"), "There is no run 'nobody'")
+    assert desk("verify", COMPANY).returncode == 0

@@ -179,8 +179,9 @@ def test_values_come_back_and_stay_apart_until_a_person_decides(world: World) ->
     assert dict(billing_rows(world, "select account_name, phone from customers"))["Amy's Birds"] == "333"
 
 
-def test_an_undo_writes_only_what_was_looked_at_and_only_of_its_own_run(world: World) -> None:
+def test_an_undo_writes_only_what_was_looked_at_and_people_can_have_its_records_back(world: World) -> None:
     world.new_customer_in_books("Cool Cars")
+    pay_in_books(world, "Cool Cars", "60", {}, "cheque 7")
     settled(world)
     made, quiet_one = (session.run.id for session in world.sessions)
     with pytest.raises(ConfigurationError, match="An undo is looked at before it writes"):
@@ -202,7 +203,11 @@ def test_an_undo_writes_only_what_was_looked_at_and_only_of_its_own_run(world: W
 
     done = undo(world, made, planned.id)
     assert done.outcome is Outcome.AGREED_EXCEPT_HELD, done.reason
-    decide("unlink", COMPANY, "customer Cool Cars")
-    anew = settled(world)
-    assert anew.outcome is Outcome.AGREED
-    assert billing_rows(world, "select account_name, active from customers") == [("Cool Cars", 0), ("Cool Cars", 1)]
+    quiet(world, "Cool Cars", "cheque 7")
+    assert billing_rows(world, "select account_name, active from customers") == [("Cool Cars", 0)]
+    decide("resolve", COMPANY, "customer Cool Cars", "--keep", "books")
+    settled(world, "cheque 7")
+    assert billing_rows(world, "select account_name, active from customers") == [("Cool Cars", 1)]
+    decide("unlink", COMPANY, "payment cheque 7")
+    assert settled(world).outcome is Outcome.AGREED
+    assert billing_rows(world, "select state from payments order by id") == [("void",), ("received",)]

@@ -165,6 +165,7 @@ def test_a_run_is_undone_by_command_after_its_plan_was_looked_at(company: Compan
     desk, quickbooks = company.terminal, company.quickbooks
     books = BooksDesk(quickbooks["base_url"], quickbooks["realm_id"], quickbooks["access_token"])
     mail = {"Address": "payable@example.com"}
+    desk("run", COMPANY)
     for name in ("Weiskopf \x1b[31mConsulting", "Sushi by Katsuyuki"):
         books.save("Customer", DisplayName=name, GivenName="Nicola", FamilyName=name[:8], PrimaryEmailAddr=mail)
     desk("run", COMPANY)
@@ -179,7 +180,7 @@ def test_a_run_is_undone_by_command_after_its_plan_was_looked_at(company: Compan
     assert planned.returncode == 0, planned.stdout + planned.stderr
     assert "1 write of the run: cannot be undone\n" in planned.stdout
     assert "1 write of the run: is undone\n" in planned.stdout
-    assert "It was changed in ReliaBills since: display name." in planned.stdout
+    assert "It was changed in ReliaBills since: display name, phone." in planned.stdout
     assert f"- deactivate customer Sushi by Katsuyuki in ReliaBills: It was made by run {made}" in planned.stdout
     assert "\x1b" not in planned.stdout
     last = company.last_run()

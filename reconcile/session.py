@@ -761,7 +761,7 @@ class Session:
                 f"The {entity.plural} of this run are done, and nothing is written twice. Go on with its next step."
             )
         if entity in self._begun:
-            broken = f"Step {entity.step} of 5, {entity.plural}, was interrupted; what was written is in the journal."
+            broken = f"Step {self._steps.index(entity) + 1} of 5, {entity.plural}, was interrupted; what was written is in the journal."
             self.close()
             self._file_interactive(Execution(Ending.INTERRUPTED, broken))
             raise StoppedBeforeWritingError(
@@ -769,9 +769,7 @@ class Session:
                 "those after it."
             )
 
-    def _push_undo(
-        self, pusher: Pusher, entity: Entity, progress: Progress
-    ) -> tuple[StepReport, tuple[Finding, ...]]:
+    def _push_undo(self, pusher: Pusher, entity: Entity, progress: Progress) -> tuple[StepReport, tuple[Finding, ...]]:
         """One step of an undo, decided again from what its records are now: earlier steps have moved their versions.
 
         A record that moves under the write fails the step: no invoice is voided whose payment could not be.

@@ -761,7 +761,8 @@ class Session:
                 f"The {entity.plural} of this run are done, and nothing is written twice. Go on with its next step."
             )
         if entity in self._begun:
-            broken = f"Step {self._steps.index(entity) + 1} of 5, {entity.plural}, was interrupted; what was written is in the journal."
+            place = self._steps.index(entity) + 1
+            broken = f"Step {place} of 5, {entity.plural}, was interrupted; what was written is in the journal."
             self.close()
             self._file_interactive(Execution(Ending.INTERRUPTED, broken))
             raise StoppedBeforeWritingError(

@@ -126,6 +126,7 @@ def test_of_many_at_once_exactly_one_holds_the_company(engine: Engine, known_bef
     for worker in workers:
         worker.join()
     assert (len(held), len(refused)) == (1, 3)
+    assert all(held[0].run_id in str(error) for error in refused), "everybody is told of the one run"
 
 
 def test_nobody_takes_over_between_the_check_and_the_commit_it_guards(engine: Engine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -25,6 +26,7 @@ IMAGE = '"><img src=x onerror=alert(1)>'
 TEMPLATE = "{{7*7}}"
 LINK = "[x](javascript:alert(1))"
 REVERSED = "100\N{RIGHT-TO-LEFT OVERRIDE}txt.exe"
+ESCAPES = "\x1b[2J\x1b]0;owned\x07 1\r\n2\x08"
 NUMBER = "<svg/onload=alert(1)>"
 CHROMIUM = Path("/usr/bin/chromium")
 
@@ -91,8 +93,16 @@ def run(world: World) -> Run:
     day.new_customer(
         world.billing, account_name="Held", first_name=SCRIPT, last_name=LINK, email="payable@example.com", phone=IMAGE
     )
+    day.new_customer(
+        world.billing,
+        account_name="Escaped",
+        first_name="Es",
+        last_name="Caped",
+        email="payable@example.com",
+        phone=ESCAPES,
+    )
     product = world.new_product_in_books("Gardening")
-    world.books.change("Item", product, Description=f"{SCRIPT} {IMAGE} {TEMPLATE} {LINK} {REVERSED}")
+    world.books.change("Item", product, Description=f"{SCRIPT} {IMAGE} {TEMPLATE} {LINK} {REVERSED} {ESCAPES}")
     good = world.books.new_invoice("1001", SCRIPT, [("Gardening", "4", "25")])
     world.books.change("Invoice", good, CustomerMemo={"value": f"{LINK} {REVERSED} {SCRIPT}"})
     world.books.new_invoice(NUMBER, IMAGE, [("Gardening", "1", "25")])
@@ -140,6 +150,22 @@ def test_signs_that_turn_the_line_around_are_made_visible(world: World, run: Run
     ]
     assert not any("\N{RIGHT-TO-LEFT OVERRIDE}" in html for html in shown)
     assert any("txt.exe" in html for html in shown)
+
+
+def test_an_event_is_one_line_and_no_sign_reaches_a_terminal_alive(world: World, run: Run) -> None:
+    folder = world.config.runs / run.folder
+    lines = (folder / "journal.jsonl").read_text(encoding="utf-8").splitlines()
+    written = [json.loads(line) for line in lines]
+    assert any(ESCAPES in str(json.loads(entry["fields"]).get("description")) for entry in written)
+    shown = "".join(
+        subprocess.run(
+            [sys.executable, "-m", "reconcile", *command], capture_output=True, text=True, check=False, timeout=60
+        ).stdout
+        for command in (("show", run.id), ("show", run.id, "--certificate"), ("conflicts", COMPANY), ("runs",))
+    )
+    assert "\N{REPLACEMENT CHARACTER}" in shown, "the signs came as far as the terminal"
+    for text in (*lines, *shown.splitlines()):
+        assert not any(sign in text for sign in ("\x1b", "\x07", "\x08", "\r"))
 
 
 def test_the_hostile_memo_arrives_as_it_was_written(world: World, run: Run) -> None:

@@ -39,7 +39,7 @@ types: setup
 	@$(BIN)/mypy
 
 test: lint types
-	@$(BIN)/pytest -n 2 --dist loadfile -q
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -q
 
 crashes: setup
 	@ALL_CRASHES=1 $(BIN)/pytest -q tests/crash

@@ -124,8 +124,6 @@ def test_the_same_number_or_name_on_both_sides_makes_one_record_or_a_question_bu
     assert sorted(invoices_in_books(world)) == ["00102", "100", "101", "102"]
     assert billing_rows(world, "select count(*) from customers") == [(3,)]
 
-    vendor = world.books.save("Vendor", DisplayName="Norton Lumber")
-    assert vendor["Id"]
     customer_in_billing(world, "Norton Lumber")
     customer_in_billing(world, "Rondonuwu Fruit")
     session = world.open()
@@ -133,6 +131,7 @@ def test_the_same_number_or_name_on_both_sides_makes_one_record_or_a_question_bu
     session.compare()
     session.validate()
     session.make_plan()
+    world.books.save("Vendor", DisplayName="Norton Lumber")  # known before, it would have been held
     with pytest.raises(StepFailedError, match=r"already has this name.*1 good record is across"):
         session.push("customer")
     assert world.last_run().outcome is Outcome.STEP_FAILED

@@ -97,9 +97,9 @@ def comparison(text: str) -> Comparison:
         ["customer", "books:2", "2", "8", text, text, "conflict", True, 123456, "USD", text],
     ]
     differences = [
-        ["customer", "books:1", text, "phone", None, None, text, "billing -> books", text],
-        ["customer", "books:1", text, "city", text, text, "Tempe", "billing -> books", text],
-        ["customer", "books:2", text, "email", "a", "b", "c", "held", text],
+        ["customer", "books:1", text, "phone", None, None, text, "billing -> books", text, None],
+        ["customer", "books:1", text, "city", text, text, "Tempe", "billing -> books", text, None],
+        ["customer", "books:2", text, "email", "a", "b", "c", "held", text, '["a","b","c"]'],
     ]
     return Comparison(
         Entity.CUSTOMER,

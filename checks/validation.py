@@ -6,6 +6,7 @@ import string
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import product
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ import pandas as pd
 
 from checks import across, customers, invoices, payments, products, tax_rates
 from checks.declaration import Check, Suite
-from checks.engine import BrokenCheckError, CheckResult, run_checks
+from checks.engine import BrokenCheckError, CheckResult, Examined, run_checks
 from checks.world import World
 from reconcile.model.entities import Entity, Side
 from reconcile.model.findings import Finding, Severity
@@ -98,16 +99,16 @@ def validate(
     rows: list[dict[str, object]] = []
     findings: list[Finding] = []
     broken: list[str] = []
-    frames = [(suite, side, entity) for suite in suites for side in Side for entity in suite.entities]
-    for suite, side, entity in frames:
-        checks = [check for check in suite.checks if check.entity is entity and side in check.severity]
-        facts = suite.facts(world, side, entity)
-        for result in run_checks(suite.name, checks, facts, rows_needed=world.rows_needed(side, entity)):
-            rows.append(_result_row(suite, side, result, choice))
-            if result.exception:
-                broken.append(f"{result.check.name} on {side} ({result.exception[:_MESSAGE_LENGTH]})")
-            elif not result.passed:
-                findings.extend(_findings(world, side, result, facts, choice))
+    for suite in suites:
+        examined = {entity: _examined(world, suite, entity) for entity in suite.entities}
+        found = {entity: run_checks(suite.name, sides) for entity, sides in examined.items()}
+        for side, entity in product(Side, suite.entities):
+            for result in found[entity][side]:
+                rows.append(_result_row(suite, side, result, choice))
+                if result.exception:
+                    broken.append(f"{result.check.name} on {side} ({result.exception[:_MESSAGE_LENGTH]})")
+                elif not result.passed:
+                    findings.extend(_findings(world, side, result, examined[entity][side].frame, choice))
     results = pd.DataFrame(rows, columns=list(RESULT_COLUMNS)).astype(RESULT_COLUMNS)
     if broken:
         error = BrokenCheckError(
@@ -117,6 +118,18 @@ def validate(
         error.results = results
         raise error
     return Validation(tuple(sorted(findings, key=lambda finding: _ORDER[finding.severity])), results)
+
+
+def _examined(world: World, suite: Suite, entity: Entity) -> Mapping[Side, Examined]:
+    """What one suite looks at of one kind of record, on both sides."""
+    return {
+        side: Examined(
+            [check for check in suite.checks if check.entity is entity and side in check.severity],
+            suite.facts(world, side, entity),
+            world.rows_needed(side, entity),
+        )
+        for side in Side
+    }
 
 
 def _severity(check: Check, side: Side, choice: Severity) -> Severity:

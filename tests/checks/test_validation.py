@@ -15,7 +15,7 @@ import pytest
 from checks import RESULT_COLUMNS, SUITES, BrokenCheckError, Check, Suite, validate
 from checks.columns import rounded_products
 from checks.declaration import BOTH_HOLD, Expectation
-from checks.engine import carried_out, run_checks
+from checks.engine import Examined, carried_out, run_checks
 from checks.world import World
 from reconcile.model.entities import Entity, Side
 from reconcile.model.findings import Finding, Severity
@@ -207,12 +207,40 @@ def test_what_an_empty_frame_is_told_is_what_great_expectations_would_say(compan
     world = World(books, billing, {side: {entity: frozenset() for entity in Entity} for side in Side}, AS_OF.date())
     for entity in suite.entities:
         checks = [check for check in suite.checks if check.entity is entity]
-        facts = suite.facts(world, Side.BOOKS, entity)
-        assert facts.empty
-        assert run_checks("suite", checks, facts, rows_needed=0) == carried_out("suite", checks, facts, rows_needed=0)
-        (broken,) = run_checks("suite", checks[-1:], facts[[]], rows_needed=0)
+        examined = {side: Examined(checks, suite.facts(world, side, entity), 0) for side in Side}
+        assert examined[BOOKS].frame.empty
+        assert run_checks("suite", examined) == carried_out("suite", examined)
+        nothing = Examined(checks[-1:], examined[BOOKS].frame[[]], 0)
+        (broken,) = run_checks("suite", {BOOKS: nothing})[BOOKS]
         assert not broken.passed
         assert broken.exception
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)
+def test_a_side_hears_the_same_with_the_other_beside_it_as_alone(company: Any, suite: Suite) -> None:
+    company.set(BOOKS, CUSTOMER, "1", email="two@example.com, one@example.com", display_name="a:b")
+    company.set(BILLING, CUSTOMER, "2", display_name="a:b", given_name=None)
+    company.set(BILLING, INVOICE, "2", number="A-7", invoice_date="1899-01-01", customer_id="9")
+    company.set(BOOKS, INVOICE, "1", number=None)
+    company.set(BILLING, PAYMENT, "1", amount=None)
+    company.set(BOOKS, PRODUCT, "2", name="Pump")
+    books, billing = ({entity: company.snapshot(side, entity) for entity in Entity} for side in Side)
+    world = World(books, billing, {side: {entity: frozenset() for entity in Entity} for side in Side}, AS_OF.date())
+    failing = 0
+    for entity in suite.entities:
+        examined = {
+            side: Examined(
+                [check for check in suite.checks if check.entity is entity and side in check.severity],
+                suite.facts(world, side, entity),
+                9 if side is BILLING else 1,
+            )
+            for side in Side
+        }
+        together = run_checks("suite", examined)
+        for side in Side:
+            assert together[side] == run_checks("suite", {side: examined[side]})[side]
+            failing += sum(not result.passed for result in together[side])
+    assert failing
 
 
 def test_an_empty_new_company_is_no_finding(company: Any) -> None:

@@ -33,7 +33,7 @@ from reconcile.model.findings import Finding, Severity
 from reconcile.model.guards import Guard, Permission
 from reconcile.model.journal import Entry, EntryStatus
 from reconcile.model.plan import Action, EffectKind, Operation, Plan, canonical_json
-from reconcile.model.rows import NO_ROWS, rows_from_text, rows_text
+from reconcile.model.rows import NO_ROWS, rows_from_text, translated, with_rows_text
 from reconcile.model.snapshot import Snapshots
 
 ORDER = tuple(reversed(Entity))
@@ -659,34 +659,12 @@ class _Undo:
             found = self.references.ids(side, to, pd.Series([key], dtype="str")).iloc[0]
             return key if pd.isna(found) else key_of(side, str(found))
 
-        return _translated(entity, values, there)
+        return with_rows_text(entity, translated(entity, values, there))
 
 
 def _keyed(entity: Entity, side: Side, fields: Mapping[str, Any]) -> dict[str, Any]:
     """What was sent to a side (references as its ids, child rows as lists) with keys and canonical texts."""
-    column = ROWS_COLUMN.get(entity)
-    texts = dict(fields)
-    if column is not None and isinstance(texts.get(column), list):
-        texts[column] = rows_text(entity, texts[column])
-    return _translated(entity, texts, lambda _, record_id: key_of(side, record_id))
-
-
-def _translated(entity: Entity, values: Mapping[str, Any], translate: Any) -> dict[str, Any]:
-    result = dict(values)
-    for of in FIELDS[entity]:
-        value = result.get(of.name)
-        if value is None:
-            continue
-        if of.kind is Kind.REF and of.to is not None:
-            result[of.name] = translate(of.to, value)
-        elif of.kind is Kind.ROWS:
-            rows = rows_from_text(entity, value)
-            for row in rows:
-                for reference in ROW_FIELDS[entity]:
-                    if reference.to is not None and row.get(reference.name) is not None:
-                        row[reference.name] = translate(reference.to, row[reference.name])
-            result[of.name] = rows_text(entity, rows)
-    return result
+    return with_rows_text(entity, translated(entity, fields, lambda _, record_id: key_of(side, record_id)))
 
 
 def _same(one: Any, other: Any) -> bool:

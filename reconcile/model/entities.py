@@ -253,11 +253,6 @@ def field(entity: Entity, name: str) -> Field:
     raise KeyError(f"{entity} has no field {name!r}")
 
 
-def compared_fields(entity: Entity) -> tuple[Field, ...]:
-    """The fields whose difference between the sides matters."""
-    return tuple(candidate for candidate in FIELDS[entity] if candidate.compared)
-
-
 def label_column(entity: Entity) -> str:
     """The column a person knows a record by: display name, name or invoice number; for payments its reference."""
     return {

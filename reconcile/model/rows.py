@@ -9,7 +9,7 @@ invoice and sorted by it. References are keys (``"books:12"``) by the time they 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from reconcile.model.entities import ROW_FIELDS, ROWS_COLUMN, Entity, Kind
+from reconcile.model.entities import FIELDS, ROW_FIELDS, ROWS_COLUMN, Entity, Kind
 from reconcile.model.plan import canonical_json
 
 NO_ROWS = "[]"
@@ -71,6 +71,46 @@ def rows_from_text(entity: Entity, text: str) -> list[dict[str, Any]]:
         return [dict(zip(names, row, strict=True)) for row in json.loads(text, parse_float=_no_float)]
     except (TypeError, ValueError) as error:
         raise ValueError(f"not the canonical text of {entity.singular} rows: {error}") from error
+
+
+def translated(entity: Entity, values: Mapping[str, Any], translate: Callable[[Entity, str], str]) -> dict[str, Any]:
+    """One record's values with each of its references, those of its child rows too, put through ``translate``.
+
+    Args:
+        entity: kind of record.
+        values: any of its fields; child rows as canonical text or as a list of rows.
+        translate: given the entity a reference leads to and the reference, what stands for it.
+
+    Returns:
+        The values, child rows as a list of rows (:func:`with_rows_text` makes it a text again).
+    """
+    result = dict(values)
+    for field in FIELDS[entity]:
+        value = result.get(field.name)
+        if value is None:
+            continue
+        if field.kind is Kind.REF and field.to is not None:
+            result[field.name] = translate(field.to, value)
+        elif field.kind is Kind.ROWS:
+            rows = rows_from_text(entity, value) if isinstance(value, str) else value
+            result[field.name] = [_row_translated(entity, row, translate) for row in rows]
+    return result
+
+
+def _row_translated(entity: Entity, row: Mapping[str, Any], translate: Callable[[Entity, str], str]) -> dict[str, Any]:
+    result = dict(row)
+    for field in ROW_FIELDS[entity]:
+        if field.to is not None and result.get(field.name) is not None:
+            result[field.name] = translate(field.to, result[field.name])
+    return result
+
+
+def with_rows_text(entity: Entity, values: Mapping[str, Any]) -> dict[str, Any]:
+    """One record's values, a list of child rows among them as its canonical text."""
+    column = ROWS_COLUMN.get(entity)
+    if column is None or not isinstance(values.get(column), list):
+        return dict(values)
+    return {**values, column: rows_text(entity, values[column])}
 
 
 def _no_float(text: str) -> Any:

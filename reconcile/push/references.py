@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from reconcile.model.entities import FIELDS, ROW_FIELDS, ROWS_COLUMN, Entity, Kind, Side, key_of, side_and_id
-from reconcile.model.rows import rows_from_text, rows_text
+from reconcile.model.entities import FIELDS, ROW_FIELDS, Entity, Kind, Side, key_of, side_and_id
+from reconcile.model.rows import rows_from_text, translated, with_rows_text
 from reconcile.state.links import Links
-
-_Translate = Callable[[Entity, str], str]
-_OpenRows = Callable[[Any], Sequence[Mapping[str, Any]]]
 
 
 class UnknownReferenceError(Exception):
@@ -88,39 +85,15 @@ class References:
         Raises:
             UnknownReferenceError: a reference has no counterpart on that side.
         """
-        return self._translated(
-            entity, values, lambda to, key: self.id_on(side, to, key), lambda text: rows_from_text(entity, text)
-        )
+        return translated(entity, values, lambda to, key: self.id_on(side, to, key))
 
     def from_side(self, side: Side, entity: Entity, values: Mapping[str, Any]) -> dict[str, Any]:
         """Values as ``side`` answered them, as a base holds them: references as keys, child rows as canonical text."""
-        translated = self._translated(entity, values, lambda to, record_id: self.key(to, side, record_id), list)
-        column = ROWS_COLUMN.get(entity)
-        if column is not None and translated.get(column) is not None:
-            translated[column] = rows_text(entity, translated[column])
-        return translated
+        return with_rows_text(entity, translated(entity, values, lambda to, record_id: self.key(to, side, record_id)))
 
     def settled(self, entity: Entity, values: Mapping[str, Any]) -> dict[str, Any]:
         """Plan values with every key in its present canonical form."""
-        translated = self._translated(entity, values, self.canonical, lambda text: rows_from_text(entity, text))
-        column = ROWS_COLUMN.get(entity)
-        if column is not None and translated.get(column) is not None:
-            translated[column] = rows_text(entity, translated[column])
-        return translated
-
-    def _translated(
-        self, entity: Entity, values: Mapping[str, Any], translate: _Translate, open_rows: _OpenRows
-    ) -> dict[str, Any]:
-        result = dict(values)
-        for field in FIELDS[entity]:
-            value = result.get(field.name)
-            if value is None:
-                continue
-            if field.kind is Kind.REF and field.to is not None:
-                result[field.name] = translate(field.to, value)
-            elif field.kind is Kind.ROWS:
-                result[field.name] = [_row(entity, row, translate) for row in open_rows(value)]
-        return result
+        return with_rows_text(entity, translated(entity, values, self.canonical))
 
 
 def referred(entity: Entity, values: Mapping[str, Any]) -> Iterator[tuple[Entity, str]]:
@@ -136,11 +109,3 @@ def referred(entity: Entity, values: Mapping[str, Any]) -> Iterator[tuple[Entity
                 for of in ROW_FIELDS[entity]:
                     if of.kind is Kind.REF and of.to is not None and row.get(of.name) is not None:
                         yield of.to, str(row[of.name])
-
-
-def _row(entity: Entity, row: Mapping[str, Any], translate: _Translate) -> dict[str, Any]:
-    result = dict(row)
-    for field in ROW_FIELDS[entity]:
-        if field.kind is Kind.REF and field.to is not None and result.get(field.name) is not None:
-            result[field.name] = translate(field.to, result[field.name])
-    return result

@@ -81,7 +81,6 @@ _CELL = "padding:3px 10px;vertical-align:top;background:none;"
 LEFT = "text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:70px;"
 RIGHT = "text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums;"
 NOWRAP = "text-align:left;white-space:nowrap;"
-CENTRE = "text-align:center;white-space:nowrap;"
 
 
 @dataclass(frozen=True, slots=True)

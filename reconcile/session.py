@@ -309,6 +309,7 @@ class Session:
             with suppress(StorageError):  # then it runs out by itself
                 self._lease.release()
             self._lease = None
+            atexit.unregister(self.close)  # it would keep the run, with all its frames, for as long as the kernel lives
 
     def _beating(self) -> AbstractContextManager[None]:
         """Hold on to the company while something takes long; a dry run holds nothing."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -104,6 +106,17 @@ def cursors_of(world: World) -> dict[str, Any]:
         return {side.value: cursors.read(engine, COMPANY, side) for side in Side}
     finally:
         engine.dispose()
+
+
+def test_a_run_that_is_over_keeps_nothing_of_it_in_memory(world: World) -> None:
+    world.new_customer_in_books("Cool Cars")
+    world.sync()
+    closed = world.sessions.pop()
+    closed.close()
+    left = ref(closed)
+    del closed
+    gc.collect()
+    assert left() is None
 
 
 def test_changes_that_were_not_carried_stay_in_the_sight_of_the_next_delta(world: World) -> None:

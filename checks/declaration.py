@@ -32,6 +32,14 @@ class Expectation:
         column = self.arguments.get("column")
         return None if column is None else str(column)
 
+    @property
+    def skips_missing(self) -> bool:
+        """Whether a missing value means that the rule does not apply to the record."""
+        return self.column is not None and self.name != _NOT_MISSING
+
+
+_NOT_MISSING = "ExpectColumnValuesToNotBeNull"
+
 
 def holds(column: str) -> Expectation:
     """The boolean helper column is true wherever the rule applies; a missing value means that it does not apply."""
@@ -40,7 +48,7 @@ def holds(column: str) -> Expectation:
 
 def present(column: str) -> Expectation:
     """The column has no missing value."""
-    return Expectation("ExpectColumnValuesToNotBeNull", MappingProxyType({"column": column}))
+    return Expectation(_NOT_MISSING, MappingProxyType({"column": column}))
 
 
 def unique(column: str) -> Expectation:

@@ -16,12 +16,13 @@ from reconcile.model.money import SCALE, decimals_of
 
 def truth(condition: pd.Series[Any]) -> pd.Series[Any]:
     """A plain boolean column; a missing answer counts as no."""
-    return condition.astype("boolean").fillna(False).astype(bool)
+    return pd.Series(condition.to_numpy(dtype=bool, na_value=False), index=condition.index)
 
 
 def where(applies: pd.Series[Any], condition: pd.Series[Any]) -> pd.Series[Any]:
     """The condition where the rule applies, missing elsewhere; an undecidable condition counts as broken."""
-    return truth(condition).astype("boolean").where(truth(applies))
+    holds, skipped = truth(condition).to_numpy(copy=True), ~truth(applies).to_numpy()
+    return pd.Series(pd.arrays.BooleanArray(holds, skipped), index=condition.index)
 
 
 def is_present(text: pd.Series[Any]) -> pd.Series[Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from sqlalchemy import Engine
 
 from reconcile.config import CONFIG_VARIABLE, Config, load_config
@@ -103,18 +105,34 @@ class World:
         )
 
 
+_REALMS = count(9341453000000001)
+
+
+@pytest.fixture(scope="session")
+def quickbooks_of_many() -> Iterator[QuickBooksSandbox]:
+    """One QuickBooks for the companies of many tests, which never meet."""
+    with running_quickbooks("empty", admin=True) as quickbooks:
+        yield quickbooks
+
+
+def _new_company(quickbooks: QuickBooksSandbox) -> QuickBooksSandbox:
+    """The same QuickBooks with an empty company of its own and the tokens for it."""
+    body = {"realm": str(next(_REALMS))}
+    answer = requests.post(f"{quickbooks.base_url}/admin/companies", json=body, timeout=10)
+    answer.raise_for_status()
+    return replace(quickbooks, **answer.json())
+
+
 @pytest.fixture
-def world(tmp_path: Path, sqlite_state_url: str) -> Iterator[World]:
+def world(tmp_path: Path, sqlite_state_url: str, quickbooks_of_many: QuickBooksSandbox) -> Iterator[World]:
     """An empty company on both sides."""
-    with running_quickbooks("empty") as quickbooks:
-        yield from _world(tmp_path, sqlite_state_url, quickbooks)
+    yield from _world(tmp_path, sqlite_state_url, _new_company(quickbooks_of_many))
 
 
 @pytest.fixture
-def world_on_either_database(tmp_path: Path, state_url: str) -> Iterator[World]:
+def world_on_either_database(tmp_path: Path, state_url: str, quickbooks_of_many: QuickBooksSandbox) -> Iterator[World]:
     """The same, its state in SQLite or in PostgreSQL."""
-    with running_quickbooks("empty") as quickbooks:
-        yield from _world(tmp_path, state_url, quickbooks)
+    yield from _world(tmp_path, state_url, _new_company(quickbooks_of_many))
 
 
 def _world(root: Path, state_url: str, quickbooks: QuickBooksSandbox) -> Iterator[World]:

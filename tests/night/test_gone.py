@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import requests
@@ -13,9 +11,8 @@ from typer.testing import CliRunner
 from reconcile import reach
 from reconcile.cli import app
 from reconcile.model.runs import Outcome
-from reconcile.sandbox.quickbooks.process import running_quickbooks
 from reconcile.sides.quickbooks import reader
-from tests.night.conftest import COMPANY, World, _world
+from tests.night.conftest import COMPANY, World
 from tests.night.desks import (
     agreed,
     billing_rows,
@@ -37,13 +34,6 @@ from tests.night.desks import (
 )
 
 
-@pytest.fixture
-def merging(tmp_path: Path, sqlite_state_url: str) -> Iterator[World]:
-    """A company whose QuickBooks can be told to merge."""
-    with running_quickbooks("empty", admin=True) as quickbooks:
-        yield from _world(tmp_path, sqlite_state_url, quickbooks)
-
-
 def merge_in_books(world: World, gone: str, into: str) -> tuple[str, str]:
     """Somebody gives one customer the name of another and lets QuickBooks merge them; their ids."""
     ids = customer_in_books(world, gone)["Id"], customer_in_books(world, into)["Id"]
@@ -55,9 +45,8 @@ def merge_in_books(world: World, gone: str, into: str) -> tuple[str, str]:
 
 @pytest.mark.parametrize("mode", ["census", "delta"])
 def test_a_merge_in_quickbooks_waits_as_one_question_and_the_proposed_relink_settles_it(
-    merging: World, mode: str, monkeypatch: pytest.MonkeyPatch
+    world: World, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = merging
     for module in (reach, reader):  # so that the delta reads what changed and not all of a young company
         monkeypatch.setattr(module, "OVERLAP", timedelta())
     world.new_customer_in_books("Cool Cars")

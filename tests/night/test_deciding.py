@@ -20,6 +20,7 @@ from reconcile.sandbox.billing import day
 from tests.night.conftest import COMPANY, World
 from tests.night.desks import (
     L,
+    agreed,
     customer_in_billing,
     customer_in_books,
     edit_in_billing,
@@ -43,13 +44,14 @@ def disputed(world: World) -> World:
     world.new_customer_in_books("Cool Cars", PrimaryPhone={"FreeFormNumber": "111"})
     world.new_product_in_books("Gardening")
     sell_in_books(world, "1001", "Cool Cars", line_in_books(world, "Gardening", "4", "25"))
-    settled(world)
+    agreed(world)
     world.books.change("Customer", customer_in_books(world, "Cool Cars"), PrimaryPhone={"FreeFormNumber": "222"})
     day.edit_in_portal(world.billing, "Cool Cars", phone="333")
     world.books.change("Invoice", invoice_in_books(world, "1001"), Line=[line_in_books(world, "Gardening", "2", "25")])
     edit_in_billing(world, "1001", L("Gardening", "6", "25"))
     pay_in_books(world, "Cool Cars", "30", {"1001": "30"}, "cheque 7")
-    settled(world, "Cool Cars", "1001")
+    world.sync()
+    assert held(world) == {"Cool Cars", "1001"}
     return world
 
 

@@ -23,6 +23,7 @@ from typer.exceptions import Abort, TyperException
 
 from reconcile.commands import deciding
 from reconcile.commands import evidence as evidence_commands
+from reconcile.commands import notices as notice_commands
 from reconcile.commands import permissions as permission_commands
 from reconcile.commands import plans as plan_commands
 from reconcile.commands.running import COLOURS, carry_out, print_run
@@ -143,6 +144,7 @@ app.command()(plan_commands.undo)
 deciding.register(app)
 app.command()(permission_commands.permit)
 app.command()(permission_commands.permissions)
+app.command()(notice_commands.notices)
 app.command()(evidence_commands.verify)
 app.command()(evidence_commands.rebuild)
 

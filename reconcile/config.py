@@ -20,6 +20,15 @@ The file is ``reconcile.toml`` in the working folder, or what the environment va
     [companies.craigs.billing]
     url = {env = "CRAIGS_BILLING_URL"}
 
+    [mail]                         # may be left out: then notices stay in the outbox (`reconcile notices`)
+    host = "smtp.example.com"
+    port = 587
+    security = "starttls"          # or "tls" or "none"
+    user = "reconcile"             # and password: may be left out
+    password = {env = "RECONCILE_MAIL_PASSWORD"}
+    sender = "reconcile@example.com"
+    to = ["office@example.com"]    # who hears of nights that did not end well; `notify` in a company's section wins
+
 No secret stands in it: passwords in database URLs come by ``{env = "NAME"}``, QuickBooks credentials are stored
 encrypted in the state database (``reconcile connect``).
 """
@@ -31,6 +40,8 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from email.headerregistry import Address
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -69,13 +80,35 @@ class BillingSettings:
 
 @dataclass(frozen=True, slots=True)
 class CompanyConfig:
-    """One company: its key (ours, safe in file names), its name, its currency and its two sides."""
+    """One company: its key (ours, safe in file names), its name, its currency, its two sides, who is told of it."""
 
     key: str
     name: str
     currency: str
     books: BooksSettings
     billing: BillingSettings
+    notify: tuple[str, ...] = ()
+
+
+class Security(StrEnum):
+    """How a mail server is spoken to."""
+
+    STARTTLS = "starttls"
+    TLS = "tls"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class MailSettings:
+    """By which server notices are sent, from whom, and to whom unless a company says otherwise."""
+
+    host: str
+    port: int
+    security: Security
+    user: str
+    password: str = field(repr=False)
+    sender: str
+    to: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +120,7 @@ class Config:
     runs: Path = Path("runs")
     key_file: Path = Path("reconcile.key")
     companies: Mapping[str, CompanyConfig] = field(default_factory=dict)
+    mail: MailSettings | None = None
 
     def company(self, key: str) -> CompanyConfig:
         """The company of that key.
@@ -134,7 +168,7 @@ class _Reader:
         self.path = path
 
     def config(self, content: Mapping[str, Any]) -> Config:
-        self._only(content, {"state", "runs", "key_file", "companies"}, "")
+        self._only(content, {"state", "runs", "key_file", "companies", "mail"}, "")
         companies = self._table(content, "companies", "")
         return Config(
             path=self.path,
@@ -142,13 +176,52 @@ class _Reader:
             runs=self.path.parent / self._text(content, "runs", "", default="runs"),
             key_file=self.path.parent / self._text(content, "key_file", "", default="reconcile.key"),
             companies={key: self._company(key, self._table(companies, key, "companies")) for key in companies},
+            mail=self._mail(self._table(content, "mail", "")) if "mail" in content else None,
         )
+
+    def _mail(self, table: Mapping[str, Any]) -> MailSettings:
+        where = "mail"
+        self._only(table, {field.name for field in fields(MailSettings)}, where)
+        security = self._text(table, "security", where, default=Security.STARTTLS.value)
+        if security not in set(Security):
+            self._complain(where, f"security must be one of {', '.join(Security)}")
+        if isinstance(table.get("password"), str):
+            self._complain(where, 'no password stands in this file; write password = {env = "VARIABLE"}')
+        if ("user" in table) != ("password" in table):
+            self._complain(where, "user and password belong together")
+        if "password" in table and security == Security.NONE:
+            self._complain(where, "a password is only sent over an encrypted line; choose security starttls or tls")
+        return MailSettings(
+            host=self._text(table, "host", where),
+            port=self._number(table, "port", where, default=587),
+            security=Security(security),
+            user=self._text(table, "user", where) if "user" in table else "",
+            password=self._text(table, "password", where) if "password" in table else "",
+            sender=self._address(self._text(table, "sender", where), "sender", where),
+            to=self._addresses(table, "to", where),
+        )
+
+    def _addresses(self, table: Mapping[str, Any], name: str, where: str) -> tuple[str, ...]:
+        listed = table.get(name)
+        if not isinstance(listed, list) or not listed:
+            self._complain(where, f'{name} must be a list of mail addresses: ["office@example.com"]')
+        return tuple(self._address(address, name, where) for address in listed)
+
+    def _address(self, address: object, name: str, where: str) -> str:
+        """One plain address. Nothing that could become a second one, or another header."""
+        try:
+            parsed = Address(addr_spec=address) if isinstance(address, str) and address.isprintable() else None
+        except (ValueError, IndexError):
+            parsed = None
+        if parsed is None or not parsed.domain or parsed.addr_spec != address:
+            self._complain(where, f"{name}: {address!r} is no mail address")
+        return parsed.addr_spec
 
     def _company(self, key: str, table: Mapping[str, Any]) -> CompanyConfig:
         where = f"companies.{key}"
         if not _COMPANY_KEY.fullmatch(key):
             self._complain(where, "a company key has small letters, digits and hyphens, at most 40")
-        self._only(table, {"name", "currency", "books", "billing"}, where)
+        self._only(table, {"name", "currency", "books", "billing", "notify"}, where)
         books = self._table(table, "books", where)
         self._only(books, {field.name for field in fields(BooksSettings)}, f"{where}.books")
         billing = self._table(table, "billing", where)
@@ -166,6 +239,7 @@ class _Reader:
                 calls_per_minute=self._number(books, "calls_per_minute", f"{where}.books", default=450),
             ),
             billing=BillingSettings(url=self._database_url(billing, "url", f"{where}.billing")),
+            notify=self._addresses(table, "notify", where) if "notify" in table else (),
         )
 
     def _database_url(self, table: Mapping[str, Any], name: str, where: str) -> str:

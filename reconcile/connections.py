@@ -141,6 +141,8 @@ def company_secrets(config: Config, company: str, engine: Engine) -> frozenset[s
         password = make_url(url).password
         if password:
             secret.add(str(password))
+    if config.mail is not None:
+        secret.add(config.mail.password)
     return frozenset(value for value in secret if value)
 
 

@@ -13,11 +13,14 @@ from sqlalchemy import Engine
 
 from reconcile.config import Config
 from reconcile.connections import company_secrets
-from reconcile.evidence import RunFolder, digest, manifest, redact, redacted, write_json, write_text
+from reconcile.errors import ConfigurationError
+from reconcile.evidence import RunFolder, digest, manifest, read_json, redact, redacted, write_json, write_text
 from reconcile.model.audit import Head
 from reconcile.model.entities import Side
 from reconcile.model.journal import EntryStatus
+from reconcile.model.notices import Notice
 from reconcile.model.runs import DISCONNECTED, Run
+from reconcile.notices import notice_of
 from reconcile.state import companies, runs
 from reconcile.state.journal import Journal
 from reconcile.verdict import Execution, judge
@@ -68,7 +71,30 @@ def file_run(config: Config, engine: Engine, run_id: str, execution: Execution, 
         except (OSError, ValueError) as error:
             return "", _unsaved(run.reason, error, secrets)
 
-    return runs.finish(engine, run, ended_at, save_verdict)
+    return runs.finish(engine, run, ended_at, save_verdict, notices_of(config, secrets))
+
+
+def notices_of(config: Config, secrets: Collection[str]) -> Callable[[Run], Notice | None]:
+    """What is told of a run by mail (:func:`reconcile.notices.notice_of`), from the evidence in its folder."""
+
+    def tell(run: Run) -> Notice | None:
+        folder = config.runs / run.folder
+        known = config.companies.get(run.company)
+        name = known.name if known is not None else run.company
+        notice = notice_of(run, name, *(_rows(folder / file) for file in ("findings.json", "midnight-risk.json")))
+        if notice is None:
+            return None
+        return replace(notice, subject=redact(notice.subject, secrets), body=redact(notice.body, secrets))
+
+    return tell
+
+
+def _rows(path: Path) -> list[dict[str, Any]] | None:
+    """Rows that a stage of the run has filed, none where it did not come so far; ``None`` when they cannot be read."""
+    try:
+        return [dict(row) for row in read_json(path)] if path.exists() else []
+    except (ConfigurationError, TypeError, ValueError):
+        return None
 
 
 def _unsaved(reason: str, error: Exception, secrets: Collection[str]) -> str:

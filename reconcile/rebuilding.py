@@ -14,9 +14,10 @@ from functools import partial
 from sqlalchemy import Engine
 
 from reconcile.config import Config
+from reconcile.connections import company_secrets
 from reconcile.errors import ConfigurationError
 from reconcile.evidence import AtWork, RunFolder, digest, is_at_work, read_json
-from reconcile.filing import file_run
+from reconcile.filing import file_run, notices_of
 from reconcile.model.runs import Outcome, Run
 from reconcile.restored import in_the_trail
 from reconcile.state import audit, lease, runs
@@ -86,7 +87,7 @@ def _file(config: Config, engine: Engine, run: Run) -> Run | None:
             lease.release_run(engine, run.id)
             for left in folder.path.glob(".*.partial"):
                 left.unlink()
-            if (filed := _almost_filed(engine, run, folder)) is not None:
+            if (filed := _almost_filed(config, engine, run, folder)) is not None:
                 return filed
             execution = Execution(Ending.DIED, _LEFT if run.kind == "interactive" else _DIED)
             return file_run(config, engine, run.id, execution, publish=partial(publish, folder.partial_notebook))
@@ -94,7 +95,7 @@ def _file(config: Config, engine: Engine, run: Run) -> Run | None:
         return None
 
 
-def _almost_filed(engine: Engine, run: Run, folder: RunFolder) -> Run | None:
+def _almost_filed(config: Config, engine: Engine, run: Run, folder: RunFolder) -> Run | None:
     """The run as its ``run.json`` tells it, sealed now, when its process died between saving that and sealing it."""
     if not folder.verdict.exists():
         return None
@@ -108,4 +109,5 @@ def _almost_filed(engine: Engine, run: Run, folder: RunFolder) -> Run | None:
         ended_at = datetime.fromisoformat(told["ended_at"])
     except (ConfigurationError, KeyError, TypeError, ValueError):
         return None
-    return runs.finish(engine, judged, ended_at, lambda _head, _previous: (digest(folder.verdict), judged.reason))
+    saved, secrets = (digest(folder.verdict), judged.reason), company_secrets(config, run.company, engine)
+    return runs.finish(engine, judged, ended_at, lambda _head, _previous: saved, notices_of(config, secrets))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Console
 from rich.text import Text
 
@@ -38,7 +39,21 @@ def carry_out(config: Config, request: Request) -> Run:
     with cells_bar() as watch:
         finished = execute(config, request, watch)
     print_run(finished, config.runs)
+    if undelivered := not_delivered(config):
+        typer.echo(undelivered, err=True)
     return finished
+
+
+def not_delivered(config: Config) -> str:
+    """A sentence about notices that could not be sent; empty when there are none, or no mail server to send them."""
+    from reconcile.state import outbox
+    from reconcile.state.database import open_state
+
+    left = [one for one in outbox.listed(open_state(config.state_url)) if one.sent_at is None and one.problem]
+    if config.mail is None or not left:
+        return ""
+    many = "1 notice was" if len(left) == 1 else f"{len(left)} notices were"
+    return inert(f"{many} not delivered: {left[0].problem} `reconcile notices` lists what waits.")
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from reconcile.config import CONFIG_VARIABLE, Config
+from reconcile.delivery import deliver
 from reconcile.errors import ReconcileError
 from reconcile.evidence import AtWork, RunFolder, make_folder
 from reconcile.filing import file_run
@@ -84,7 +85,7 @@ def notebooks_folder() -> Path:
 
 
 def execute(config: Config, request: Request, watch: Watch | None = None) -> Run:
-    """Run one company: execute its notebook, judge, file the evidence; gives back the finished run.
+    """Run one company: execute its notebook, judge, file the evidence, send what is due; gives back the finished run.
 
     ``watch`` is called with the number of cells executed so far and of all cells, from another thread.
 
@@ -105,7 +106,9 @@ def execute(config: Config, request: Request, watch: Watch | None = None) -> Run
             execution = _execute_notebook(config, notebook, folder, request, run_id)
         with _undisturbed():
             lease.release_run(engine, run_id)
-            return file_run(config, engine, run_id, execution, publish=partial(publish, folder.partial_notebook))
+            finished = file_run(config, engine, run_id, execution, publish=partial(publish, folder.partial_notebook))
+    deliver(config, engine)
+    return finished
 
 
 @contextmanager

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from reconcile.model.entities import FIELDS, ROW_FIELDS, Entity, Kind, Side
 from reconcile.model.snapshot import Scope, Snapshot
@@ -158,26 +160,47 @@ def _references(snapshot: Snapshot) -> Iterator[tuple[Entity, set[str]]]:
 def merged(snapshot: Snapshot, fetched: Snapshot) -> Snapshot:
     """A snapshot in which these records stand as they were fetched; its scope and moment stay.
 
-    Used to complete a delta, and to bring a pulled snapshot up to date with what was written since.
+    Used to complete a delta, and to bring a pulled snapshot up to date with what was written since. Of two versions of
+    a record the newer one counts, whichever came first: QuickBooks answers a query from what it has caught up with.
     """
+    fetched = _without(fetched, _outdated(snapshot, fetched))
     read_again = {*fetched.frame["id"], *fetched.gone, *fetched.unreadable}
-    kept = snapshot.frame[~snapshot.frame["id"].isin(read_again)]
-    rows = snapshot.rows
-    if len(rows.columns):
-        rows = rows[~rows["parent_id"].isin(read_again)]
+    kept = _without(snapshot, read_again)
     again = frozenset(read_again)
     return replace(
         snapshot,
         scope=Scope.DELTA if snapshot.scope is Scope.SELECTED else snapshot.scope,
-        frame=_joined(kept, fetched.frame),
-        rows=_joined(rows, fetched.rows),
+        frame=_joined(kept.frame, fetched.frame),
+        rows=_joined(kept.rows, fetched.rows),
         counted=None,
         gone=(snapshot.gone - again) | fetched.gone,
         unreadable=(snapshot.unreadable - again) | fetched.unreadable,
-        findings=(
-            *(finding for finding in snapshot.findings if finding.record_id not in read_again),
-            *fetched.findings,
-        ),
+        findings=(*kept.findings, *fetched.findings),
+    )
+
+
+def _outdated(known: Snapshot, fetched: Snapshot) -> set[str]:
+    """Ids of records of which a newer version is known than was fetched."""
+    versions = known.frame.set_index("id")["version"]
+    before = versions[~versions.index.duplicated()].reindex(pd.Index(fetched.frame["id"]))
+    return set(fetched.frame["id"][_as_numbers(before) > _as_numbers(fetched.frame["version"])])
+
+
+def _as_numbers(versions: pd.Series[str]) -> NDArray[np.float64]:
+    """Versions of either side as numbers, so that ``10`` is newer than ``9``; what is no number is not compared."""
+    return pd.to_numeric(versions, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _without(snapshot: Snapshot, ids: Collection[str]) -> Snapshot:
+    """The snapshot without the frames, rows and findings of these records."""
+    if not ids:
+        return snapshot
+    rows = snapshot.rows
+    return replace(
+        snapshot,
+        frame=snapshot.frame[~snapshot.frame["id"].isin(ids)],
+        rows=rows[~rows["parent_id"].isin(ids)] if len(rows.columns) else rows,
+        findings=tuple(finding for finding in snapshot.findings if finding.record_id not in ids),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,8 +14,9 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from reconcile.errors import ConfigurationError
 from reconcile.model.audit import AuditKind, Head
 from reconcile.model.entities import Entity
+from reconcile.model.notices import Notice
 from reconcile.model.runs import Mode, Outcome, Run, StepResult, StepStatus
-from reconcile.state import audit
+from reconcile.state import audit, outbox
 from reconcile.state.companies import remember_company
 from reconcile.state.database import reading, upserting, writing
 from reconcile.state.schema import RunRow, RunStepRow
@@ -193,8 +194,14 @@ def brief(engine: Engine, company: str) -> dict[str, Brief]:
         }
 
 
-def finish(engine: Engine, run: Run, ended_at: datetime, save: Callable[[Head, str], tuple[str, str]]) -> Run:
-    """Write the verdict and seal the evidence, in one transaction. The first verdict of a run stands.
+def finish(
+    engine: Engine,
+    run: Run,
+    ended_at: datetime,
+    save: Callable[[Head, str], tuple[str, str]],
+    tell: Callable[[Run], Notice | None],
+) -> Run:
+    """Write the verdict, seal the evidence and post the notice of it, in one transaction. A run's first verdict stands.
 
     Args:
         engine: the state.
@@ -203,6 +210,7 @@ def finish(engine: Engine, run: Run, ended_at: datetime, save: Callable[[Head, s
         save: saves ``run.json``, given the end of the audit trail and the SHA-256 of the ``run.json`` that was sealed
             last (empty for the first); gives the SHA-256 of what it saved (empty when it could not) and the reason as
             it then is.
+        tell: the notice about the run as it then is; ``None`` when there is none.
 
     Returns:
         The run as it now stands.
@@ -221,6 +229,9 @@ def finish(engine: Engine, run: Run, ended_at: datetime, save: Callable[[Head, s
             told = {"folder": run.folder, "outcome": run.outcome.value, "run_json": saved}
             audit.append(connection, run.company, run.id, AuditKind.RUN, told, ended_at)
             _change(connection, run.id, outcome=run.outcome.value, reason=reason, ended_at=ended_at)
+            notice = tell(replace(run, reason=reason, ended_at=ended_at))
+            if notice is not None:
+                outbox.post(connection, notice)
     return get(engine, run.id)
 
 

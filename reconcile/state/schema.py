@@ -385,3 +385,26 @@ class ResolutionClaimRow(Table):
     record_key: Mapped[str] = mapped_column(primary_key=True)
     aspect: Mapped[str] = mapped_column(primary_key=True)
     resolution_id: Mapped[int] = mapped_column(_GROWING_ID, ForeignKey("resolution.id"))
+
+
+class NoticeRow(Table):
+    """A notice in the outbox (:class:`reconcile.model.notices.Posted`); ``due_at`` is also how long it is claimed."""
+
+    __tablename__ = "notice"
+    __table_args__ = (
+        UniqueConstraint("company", "about"),
+        Index(None, "sent_at", "due_at"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(_GROWING_ID, primary_key=True)
+    company: Mapped[str] = mapped_column(ForeignKey("company.key"))
+    run_id: Mapped[str] = mapped_column(ForeignKey("run.id"))
+    about: Mapped[str]
+    subject: Mapped[str] = mapped_column(HostileText)
+    body: Mapped[str] = mapped_column(HostileText)
+    posted_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+    tries: Mapped[int]
+    problem: Mapped[str] = mapped_column(HostileText)

@@ -21,6 +21,7 @@ from reconcile.model.runs import Outcome, Run
 from reconcile.runner.execute import Request, execute
 from reconcile.state import lease, runs
 from reconcile.state.database import open_state
+from tests.notices.conftest import MAIL, MailServer, serving
 from tests.runner.conftest import (
     BILLING_PASSWORD,
     CANARIES,
@@ -157,6 +158,23 @@ def test_a_kernel_that_dies_after_a_step_leaves_a_failed_step_not_agreement(benc
     done = bench.run(OPENED, STEP_DONE, "os._exit(9)", "print('never')")
     assert_filed(bench, done, Outcome.STEP_FAILED, "kernel died")
     assert [step["status"] for step in bench.filed(done)["steps"]] == ["synced"]
+
+
+def test_a_night_that_ends_badly_is_mailed_with_the_verdict_and_without_a_secret(bench: Bench) -> None:
+    with serving(MailServer()) as server:
+        path = bench.config.path
+        mail = MAIL.format(port=server.port, security="none")
+        path.write_text(path.read_text(encoding="utf-8") + mail, encoding="utf-8")
+        cells = (OPENED, STEP_DONE, f"raise KeyError({CANARIES['client_secret']!r})")
+        bench.notebook(*cells)
+        done = execute(load_config(path), Request(COMPANY, slot="22:30", kind="night"))
+    ((recipients, message),) = server.taken
+    assert recipients == ["office@office.example", "second@office.example"]
+    assert message["Subject"].endswith(f": a step failed (22:30, run {done.id})")
+    text = message.get_content()
+    assert "[redacted]" in text
+    assert "canary" not in text
+    assert f"reconcile show {done.id}" in text
 
 
 def test_one_of_our_errors_speaks_for_itself(bench: Bench) -> None:

@@ -10,8 +10,9 @@ from sqlalchemy import Engine
 from reconcile.errors import ConfigurationError
 from reconcile.model.audit import Head
 from reconcile.model.entities import Entity
+from reconcile.model.notices import Notice
 from reconcile.model.runs import Mode, Outcome, Run, StepResult, StepStatus
-from reconcile.state import audit, runs
+from reconcile.state import audit, outbox, runs
 
 STARTED = datetime(2026, 11, 23, 4, 30, 0, 123456, tzinfo=UTC)
 
@@ -107,18 +108,23 @@ def test_the_verdict_is_written_once_and_sealed_with_the_evidence(engine: Engine
         given.append((head, previous))
         return f"hash {len(given)}", "Invoice B-1 has a letter."
 
+    def tell(run: Run) -> Notice:
+        return Notice(run.id, run.company, f"run {run.id}", "A step failed", run.reason)
+
     ended = STARTED + timedelta(minutes=3)
     for number in (1, 2):
         run = a_run(f"run-{number}", outcome=Outcome.STEP_FAILED)
         runs.create(engine, replace(run, outcome=Outcome.RUNNING))
-        filed = runs.finish(engine, run, ended, save)
+        filed = runs.finish(engine, run, ended, save, tell)
         assert (filed.outcome, filed.reason) == (Outcome.STEP_FAILED, "Invoice B-1 has a letter.")
         assert filed.ended_at == ended
-        assert runs.finish(engine, replace(run, outcome=Outcome.AGREED), ended + timedelta(1), save) == filed
+        assert runs.finish(engine, replace(run, outcome=Outcome.AGREED), ended + timedelta(1), save, tell) == filed
     first, second = [walked.row for walked in audit.walk(engine, "craigs")]
     assert given == [(Head(), ""), (Head(1, first.seal), "hash 1")]
     assert '"run_json":"hash 2"' in second.content
     assert (first.run_id, second.run_id) == ("run-1", "run-2")
+    told = [(posted.notice.run_id, posted.notice.body) for posted in outbox.listed(engine)]
+    assert told == [("run-2", "Invoice B-1 has a letter."), ("run-1", "Invoice B-1 has a letter.")]
 
 
 def test_a_run_that_does_not_exist_is_refused_by_name(engine: Engine) -> None:
@@ -127,7 +133,9 @@ def test_a_run_that_does_not_exist_is_refused_by_name(engine: Engine) -> None:
         lambda: runs.record_step(engine, "no-such-run", StepResult(Entity.INVOICE, StepStatus.STARTED)),
         lambda: runs.record_counts(engine, "no-such-run", {"held": 1}),
         lambda: runs.record_tie_out(engine, "no-such-run", {}),
-        lambda: runs.finish(engine, a_run("no-such-run"), STARTED, lambda _head, _previous: ("", "")),
+        lambda: runs.finish(
+            engine, a_run("no-such-run"), STARTED, lambda _head, _previous: ("", ""), lambda _run: None
+        ),
     ]
     for verb in verbs:
         with pytest.raises(ConfigurationError, match="There is no run 'no-such-run'"):

@@ -26,7 +26,7 @@ from reconcile.commands import evidence as evidence_commands
 from reconcile.commands import notices as notice_commands
 from reconcile.commands import permissions as permission_commands
 from reconcile.commands import plans as plan_commands
-from reconcile.commands.running import COLOURS, carry_out, print_run
+from reconcile.commands.running import COLOURS, begin_importing, carry_out, print_run
 from reconcile.commands.texts import inert as _inert
 from reconcile.errors import ReconcileError, StepFailedError
 from reconcile.model.runs import Mode, Outcome, Run
@@ -73,7 +73,7 @@ def run(
     again later, 5 stopped: the company must be connected to QuickBooks again.
     """
     from reconcile.config import load_config
-    from reconcile.runner.execute import Request
+    from reconcile.runner.request import Request
 
     kind = "dry" if dry_run else "night" if slot else "manual"
     request = Request(
@@ -341,6 +341,7 @@ def demo(
     ] = None,
 ) -> None:
     """One night, end to end, on the sample company: a local QuickBooks, a local ReliaBills, real runs."""
+    begin_importing()
     from reconcile.demo.story import run_demo
 
     raise typer.Exit(run_demo(folder))

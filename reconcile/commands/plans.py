@@ -25,7 +25,7 @@ def plan(
 ) -> None:
     """Make the plan of what a run would do now, and save it; writes nothing. `reconcile apply RUN` carries it out."""
     from reconcile.config import load_config
-    from reconcile.runner.execute import Request
+    from reconcile.runner.request import Request
 
     config = load_config()
     finished = carry_out(config, Request(company=company, mode=mode, apply=False, kind="dry"))
@@ -45,7 +45,7 @@ def apply(
     from reconcile.config import load_config
     from reconcile.contract import saved_plan
     from reconcile.evidence import RunFolder, read_json
-    from reconcile.runner.execute import Request
+    from reconcile.runner.request import Request
     from reconcile.state import runs
     from reconcile.state.database import open_state
 
@@ -74,7 +74,7 @@ def undo(
     from reconcile.config import load_config
     from reconcile.contract import check_undo
     from reconcile.evidence import RunFolder, read_json
-    from reconcile.runner.execute import Request
+    from reconcile.runner.request import Request
     from reconcile.state import runs
     from reconcile.state.database import open_state
 

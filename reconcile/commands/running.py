@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reconcile.config import Config
-    from reconcile.runner.execute import Request
+    from reconcile.runner.request import Request
 
 COLOURS = {
     Outcome.AGREED: "green",
@@ -34,6 +34,8 @@ COLOURS = {
 
 def carry_out(config: Config, request: Request) -> Run:
     """Run a company while somebody watches, and print what it came to."""
+    config.company(request.company)
+    begin_importing()
     from reconcile.runner.execute import execute
 
     with cells_bar() as watch:
@@ -54,6 +56,13 @@ def not_delivered(config: Config) -> str:
         return ""
     many = "1 notice was" if len(left) == 1 else f"{len(left)} notices were"
     return inert(f"{many} not delivered: {left[0].problem} `reconcile notices` lists what waits.")
+
+
+def begin_importing() -> None:
+    """Let the process that kernels are forked from import what runs need, while this one does the same."""
+    from reconcile.runner.forking import fork_server
+
+    fork_server()
 
 
 @contextmanager

@@ -28,7 +28,8 @@ from reconcile.errors import ConfigurationError
 from reconcile.evidence import RunFolder
 from reconcile.model.money import show
 from reconcile.model.runs import CENTRAL, Outcome, Run
-from reconcile.runner.execute import Request, execute
+from reconcile.runner.execute import execute
+from reconcile.runner.request import Request
 from reconcile.sandbox.billing import day
 from reconcile.sandbox.billing.database import create_database
 from reconcile.sandbox.billing.midnight import MidnightResult, run_midnight

@@ -3,3 +3,9 @@
 The verdict is written from the journal and the process, never read out of the notebook: after a cell time-out or a dead
 kernel papermill marks every cell completed (stack notes).
 """
+
+import sys
+
+if "jsonschema" not in sys.modules:
+    # Only for international addresses in JSON schemas, which nobody here has: building its grammar takes a second.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]

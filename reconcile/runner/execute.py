@@ -7,8 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from threading import Event, Thread
@@ -24,59 +23,21 @@ from reconcile.delivery import deliver
 from reconcile.errors import ReconcileError
 from reconcile.evidence import AtWork, RunFolder, make_folder
 from reconcile.filing import file_run
-from reconcile.model.runs import CENTRAL, Mode, Outcome, Run
+from reconcile.model.runs import CENTRAL, Outcome, Run
+from reconcile.runner.forking import ENVIRONMENT, KernelStartError
 from reconcile.runner.kernels import engine_options
 from reconcile.runner.notebook import check_parameters, literal_path, publish
+from reconcile.runner.request import Request
 from reconcile.session import RUN_VARIABLE
 from reconcile.state import lease, runs
 from reconcile.state.database import open_state
 from reconcile.verdict import Ending, Execution
 
 NOTEBOOKS_VARIABLE = "RECONCILE_NOTEBOOKS"
-CELL_SECONDS = 2 * 60 * 60
 LOOK_SECONDS = 0.25
 
 Watch = Callable[[int, int], None]
 """Called with cells executed so far and all cells."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is to be run.
-
-    Attributes:
-        company: company key.
-        mode: census or delta.
-        apply: whether writing is allowed.
-        slot: ``22:30``, ``01:30`` or empty.
-        slot_date: local date of the slot; the schedule's present date when left out.
-        plan: id of the run whose saved plan is carried out, or empty.
-        undo: id of the run that is undone, or empty.
-        kind: ``night``, ``manual``, ``dry``, ``undo`` or ``apply``; names the folder.
-        cell_seconds: time-out of a single cell.
-    """
-
-    company: str
-    mode: Mode = Mode.CENSUS
-    apply: bool = True
-    slot: str = ""
-    slot_date: date | None = None
-    plan: str = ""
-    undo: str = ""
-    kind: str = "manual"
-    cell_seconds: int = CELL_SECONDS
-
-    def parameters(self) -> dict[str, Any]:
-        """The notebook's parameters, JSON values with their types."""
-        if self.undo:
-            return {"company": self.company, "undo": self.undo, "apply": self.apply, "plan_to_enforce": self.plan}
-        return {
-            "company": self.company,
-            "mode": self.mode.value,
-            "apply": self.apply,
-            "slot": self.slot,
-            "plan_to_enforce": self.plan,
-        }
 
 
 def notebooks_folder() -> Path:
@@ -166,8 +127,7 @@ def _execute_notebook(config: Config, notebook: Path, folder: RunFolder, request
     environment = {
         CONFIG_VARIABLE: str(config.path),
         RUN_VARIABLE: run_id,
-        "GX_ANALYTICS_ENABLED": "false",
-        "MPLBACKEND": "agg",
+        **ENVIRONMENT,
     }
     try:
         with _environment(environment), _interruptible():
@@ -208,7 +168,11 @@ def _ending(error: BaseException, cell_seconds: int) -> Execution:
             "The notebook's kernel died (often: out of memory). What was written until then is in the journal."
         ),
         Ending.NOT_SAVED: f"The notebook could not be saved: {error}.",
-        Ending.NOT_STARTED: f"The notebook could not be executed ({type(error).__name__}: {error}).",
+        Ending.NOT_STARTED: (
+            str(error)
+            if isinstance(error, KernelStartError)
+            else f"The notebook could not be executed ({type(error).__name__}: {error})."
+        ),
         Ending.INTERRUPTED: "The run was interrupted; what was written until then is in the journal.",
     }[ending]
     return Execution(ending, reason)

@@ -19,6 +19,7 @@ import pytest
 
 import reconcile.runner.execute  # noqa: F401  imported once here, not in every command
 from reconcile.cli import main
+from reconcile.runner.forking import fork_server
 
 COMPANY = "craigs"
 _OURS = ("RECONCILE_", "OAUTHLIB_")
@@ -150,8 +151,14 @@ def terminal(tmp_path: Path) -> Terminal:
     return Terminal(tmp_path)
 
 
+@pytest.fixture(scope="session")
+def kernels() -> None:
+    """The process that kernels are forked from, started here: commands, being forks of this process, share it."""
+    fork_server()
+
+
 @pytest.fixture(scope="module")
-def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
+def company(kernels: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
     """A company set up by commands only, as a new user would; an empty one."""
     terminal = Terminal(tmp_path_factory.mktemp("company"), {"OAUTHLIB_INSECURE_TRANSPORT": "1"})
     serving = terminal.start("sandbox", "quickbooks", "--sample", "empty", "--admin")

@@ -16,7 +16,8 @@ from nbconvert import HTMLExporter
 
 from reconcile.errors import RefusedError
 from reconcile.model.runs import Outcome, Run
-from reconcile.runner.execute import Request, execute
+from reconcile.runner.execute import execute
+from reconcile.runner.request import Request
 from reconcile.sandbox.billing import day
 from reconcile.sandbox.quickbooks.process import running_quickbooks
 from tests.night.conftest import COMPANY, World, _world

@@ -15,7 +15,8 @@ from nbformat.v4 import new_code_cell, new_notebook
 from reconcile.config import CONFIG_VARIABLE, Config, load_config
 from reconcile.connections import store_credentials
 from reconcile.model.runs import Run
-from reconcile.runner.execute import NOTEBOOKS_VARIABLE, Request, execute
+from reconcile.runner.execute import NOTEBOOKS_VARIABLE, execute
+from reconcile.runner.request import Request
 from reconcile.state.tokens import make_key_file
 
 COMPANY = "00123"

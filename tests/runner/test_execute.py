@@ -18,7 +18,8 @@ from reconcile.config import load_config
 from reconcile.errors import ConfigurationError
 from reconcile.evidence import digest
 from reconcile.model.runs import Outcome, Run
-from reconcile.runner.execute import Request, execute
+from reconcile.runner.execute import execute
+from reconcile.runner.request import Request
 from reconcile.state import lease, runs
 from reconcile.state.database import open_state
 from tests.notices.conftest import MAIL, MailServer, serving

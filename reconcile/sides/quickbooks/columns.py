@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain, compress, repeat
-from typing import Any
+from itertools import chain
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -36,13 +36,11 @@ from reconcile.sides.quickbooks.mapping import (
     voided,
 )
 from reconcile.sides.quickbooks.records import (
+    MISSING,
     IdRef,
-    LinkedTxn,
-    MetaData,
     Ref,
     WrittenInvoice,
     WrittenPayment,
-    WrittenSalesItemDetail,
     WrittenTxnTaxDetail,
 )
 
@@ -55,21 +53,17 @@ ARROW = {"str": pa.large_string(), "Int64": pa.int64(), "boolean": pa.bool_()}
 _LARGEST = 10**15
 """Ten-millionths; below it, no sum of a page's amounts leaves 64 bits."""
 
-_COMMA, _N = b",n"
-_SOLD, _TEXT, _SUBTOTAL, _OTHER = range(4)
-_Meanings = dict[str | None, int]
-_KINDS: _Meanings = {"SalesItemLineDetail": _SOLD, "DescriptionOnly": _TEXT, "SubTotalLineDetail": _SUBTOTAL}
-_KINDS |= {raw: _KINDS[kind] for raw, kind in LINE_KINDS.items() if kind in _KINDS}
-_UNTAXED, _TAXED, _STRANGE = range(3)
-_CODES: _Meanings = {TAXABLE: _TAXED, None: _UNTAXED, NON: _UNTAXED}
-_LINKS: _Meanings = {PAYING: 0, CREDITING: 1}
+_COMMA, _POINT, _N = b",.n"
+_TENS = 10 ** np.arange(SCALE + 1)
+_REACH = _LARGEST // _TENS
+_SOLD, _TEXT, _SUBTOTAL = "SalesItemLineDetail", "DescriptionOnly", "SubTotalLineDetail"
+_CODES = frozenset({TAXABLE, NON, ""})
 _OWED = (0, 1, None)
 _UNKNOWN = _OWED.index(None)
 _STATES = pa.array([state_of(void, owed) for void in (False, True) for owed in _OWED], ARROW["str"])
-_NO_DETAIL = WrittenSalesItemDetail()
 _NO_TAX = WrittenTxnTaxDetail()
-_NO_META = MetaData()
 _WRITTEN_MOMENT = len("2026-11-25T13:00:00-08:00")
+_DATE = len("2026-11-25")
 _EARLIEST = 0  # 1970, in seconds
 _LATEST = 253_370_764_800  # the year 9999
 
@@ -80,13 +74,13 @@ class NotPlainError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The plain records of a page.
+    """The plain records among those taken in.
 
     Attributes:
         records: their values, in the columns of ``mapping.COLUMNS``.
         rows: their child rows, in the columns of ``mapping.ROW_NAMES``.
-        places: the position of each record on the page.
-        row_places: the position on the page of each row's record.
+        places: the position of each record among all.
+        row_places: the position of each row's record among all.
         others: positions of the records that are not plain.
     """
 
@@ -106,41 +100,74 @@ class Amounts:
     fit: Flags
 
 
-def amounts(*columns: Sequence[Raw]) -> list[Amounts]:
-    """Columns of numbers as they are written in JSON, exactly; all in one go, whose price hardly depends on how many.
+class Numbers:
+    """A column of numbers as they are written in JSON."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._length = 0
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return self._length
+
+    def add(self, written: Sequence[Raw]) -> None:
+        """Put some more after them; nothing of the page they stand on is kept."""
+        if written:
+            self._pieces.append(b",".join(written))
+            self._length += len(written)
+
+    @property
+    def pieces(self) -> list[bytes]:
+        """The numbers, some at a time, with commas between them."""
+        return self._pieces
+
+
+def amounts(*columns: Numbers) -> list[Amounts]:
+    """Columns of numbers, exactly; all in one go, whose price hardly depends on how many.
 
     Raises:
         NotPlainError: one is no number or has more than seven decimals.
     """
-    written = list(chain(*columns))
-    found = _amounts(written) if written else _NO_AMOUNTS
     ends = np.cumsum([len(column) for column in columns])
+    count = int(ends[-1])
+    found = _amounts(b",".join(chain(*(column.pieces for column in columns))), count) if count else _NO_AMOUNTS
     return [
         Amounts(found.scaled[start:end], found.missing[start:end], found.fit[start:end])
         for start, end in zip([0, *ends[:-1]], ends, strict=True)
     ]
 
 
-def _amounts(written: Sequence[Raw]) -> Amounts:
-    joined = b",".join(written)
+def _amounts(joined: bytes, count: int) -> Amounts:
     together = np.frombuffer(joined, dtype=np.uint8)
-    commas = np.flatnonzero(together == _COMMA)
-    if len(commas) != len(written) - 1:
+    marks = np.flatnonzero((together == _COMMA) | (together == _POINT))
+    is_point = together[marks] == _POINT
+    ends = np.append(marks[~is_point], len(joined))
+    if len(ends) != count:
         raise NotPlainError("something else stands where an amount belongs")
-    starts = np.concatenate(([0], commas + 1))
-    missing = together[starts] == _N  # of all that JSON knows only null begins so
-    bounds = np.concatenate((starts, [len(together) + 1])) - np.arange(len(written) + 1)
+    points = np.flatnonzero(is_point)
+    pointed = points - np.arange(len(points))  # as many commas as stand before its point: the number's place
+    decimals = np.zeros(count, dtype=np.int64)
+    decimals[pointed] = ends[pointed] - marks[points] - 1
+    if decimals.max() > SCALE:
+        raise NotPlainError("an amount has more decimals than can be held")
+    digits = joined.translate(None, b",.")
+    shorter = np.arange(count)
+    shorter += np.cumsum(decimals > 0)
+    bounds = np.zeros(count + 1, dtype=np.int32)
+    np.subtract(ends, shorter, out=bounds[1:], casting="unsafe")
+    missing = together[np.concatenate(([0], ends[:-1] + 1))] == _N  # of all that JSON knows only null begins so
     present = pa.array(~missing).buffers()[1] if missing.any() else None
-    text = pa.StringArray.from_buffers(
-        len(written), pa.py_buffer(bounds.astype(np.int32)), pa.py_buffer(joined.translate(None, b",")), present
-    )
+    text = pa.StringArray.from_buffers(count, pa.py_buffer(bounds), pa.py_buffer(digits), present)
     try:
-        exact = text.cast(pa.decimal128(38, SCALE))
+        exact = text.cast(pa.int64())
     except pa.ArrowInvalid as error:
         raise NotPlainError(str(error)) from error
-    low, high = np.frombuffer(exact.buffers()[1], dtype=np.int64)[: 2 * len(written)].reshape(-1, 2).T
-    fit = missing | ((high == low >> 63) & (low > -_LARGEST) & (low < _LARGEST))
-    return Amounts(np.where(missing | ~fit, 0, low), missing, fit)
+    whole = np.frombuffer(exact.buffers()[1], dtype=np.int64)[:count]
+    lacking = SCALE - decimals
+    reach = _REACH[lacking]
+    fit = missing | ((whole < reach) & (whole > -reach))
+    return Amounts(np.where(missing | ~fit, 0, whole * _TENS[lacking]), missing, fit)
 
 
 _NO_AMOUNTS = Amounts(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_), np.zeros(0, dtype=np.bool_))
@@ -149,11 +176,6 @@ _NO_AMOUNTS = Amounts(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_), 
 def _ids(references: Iterable[Ref | IdRef | None]) -> list[str | None]:
     """What :func:`.mapping.id_of` says of each."""
     return [reference.value or None if reference is not None else None for reference in references]
-
-
-def _which(texts: Sequence[str | None], among: _Meanings, other: int) -> npt.NDArray[np.int8]:
-    """What each text stands for; those that are not among them are the ``other``."""
-    return np.fromiter(map(among.get, texts, repeat(other)), np.int8, len(texts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,13 +192,15 @@ def _minor(found: Amounts, factors: Integers) -> _Minor:
     return _Minor(whole, found.missing, found.fit & (whole * factors == found.scaled))
 
 
-def _updated(meta: Iterable[MetaData | None]) -> pa.Array:
+def _updated(written: Sequence[str | None]) -> pa.Array:
     """Moments with an offset as UTC, to the second (``mapping.updated``).
 
     Raises:
         NotPlainError: one is written in another way, or lies in no usual century.
     """
-    text = pa.array([(one or _NO_META).last_updated_time or None for one in meta], pa.string())
+    text = pa.array(written, pa.string())
+    if "" in written:
+        text = pc.if_else(pc.equal(text, ""), None, text)
     if not pc.all(pc.equal(pc.binary_length(text), _WRITTEN_MOMENT), min_count=0).as_py():
         raise NotPlainError("a time is written in another way")
     try:
@@ -186,7 +210,7 @@ def _updated(meta: Iterable[MetaData | None]) -> pa.Array:
     reach = pc.min_max(moments.cast(pa.int64()))
     if reach["min"].is_valid and not _EARLIEST <= reach["min"].as_py() <= reach["max"].as_py() < _LATEST:
         raise NotPlainError("a time lies in no usual century")
-    dated = pc.replace_substring(moments.cast(pa.string()), " ", "T")
+    dated = pc.binary_replace_slice(moments.cast(pa.string()), _DATE, _DATE + 1, "T")
     return pc.binary_join_element_wise(dated, pa.scalar("Z"), "").cast(pa.large_string())
 
 
@@ -231,32 +255,30 @@ def _chosen(
 
 @dataclass(frozen=True, slots=True)
 class _Family:
-    """How child rows hang on their records."""
+    """How rows hang on their records."""
 
     counts: Integers
     ends: Integers
     parents: Integers
 
     @classmethod
-    def of(cls, children: Sequence[Sequence[Any]]) -> _Family:
-        counts = np.fromiter(map(len, children), np.int64, len(children))
-        return cls(counts, np.cumsum(counts), np.repeat(np.arange(len(children)), counts))
+    def of(cls, counts: Sequence[int]) -> _Family:
+        each = np.array(counts, dtype=np.int64)
+        return cls(each, np.cumsum(each), np.repeat(np.arange(len(each)), each))
 
     def sums(self, values: npt.NDArray[Any]) -> Integers:
-        """The sum of the children's values for each record."""
+        """The sum of the rows' values for each record."""
         running = np.concatenate(([0], np.cumsum(values, dtype=np.int64)))
         found: Integers = running[self.ends] - running[self.ends - self.counts]
         return found
 
     def any(self, flags: Flags) -> Flags:
-        """Whether any child of a record is one of these."""
+        """Whether any row of a record is one of these."""
         return self.sums(flags) > 0
 
-    def positions(self, chosen: Flags) -> Integers:
-        """For each child the number of chosen ones of its record up to and with it."""
-        running = np.cumsum(chosen, dtype=np.int64)
-        before = np.concatenate(([0], running))[self.ends - self.counts]
-        found: Integers = running - before[self.parents]
+    def positions(self) -> Integers:
+        """The number of each row among those of its record, from 1."""
+        found: Integers = np.arange(1, len(self.parents) + 1) - (self.ends - self.counts)[self.parents]
         return found
 
 
@@ -268,153 +290,305 @@ def _factors(currencies: Sequence[str]) -> Integers:
     return np.array([known[currency] for currency in currencies], dtype=np.int64)
 
 
-def invoices(records: Sequence[WrittenInvoice], lookups: Lookups) -> Columns:
-    """Invoices and their lines; the columns mean what ``mapping.invoice`` says.
-
-    Raises:
-        NotPlainError: all must be read one by one.
-    """
-    family = _Family.of([record.line for record in records])
-    lines = [line for record in records for line in record.line]
-    currencies = [one or lookups.home_currency for one in _ids([record.currency_ref for record in records])]
-    taxes = [record.txn_tax_detail or _NO_TAX for record in records]
-    factors = _factors(currencies)
-    details = [line.sales_item_line_detail or _NO_DETAIL for line in lines]
-    totals, balances, tax_totals, deposit, line_amounts, quantity, price = amounts(
-        [record.total_amt for record in records],
-        [record.balance for record in records],
-        [one.total_tax for one in taxes],
-        [record.deposit for record in records],
-        [line.amount for line in lines],
-        [detail.qty for detail in details],
-        [detail.unit_price for detail in details],
-    )
-    total, balance, tax = (_minor(found, factors) for found in (totals, balances, tax_totals))
-    amount = _minor(line_amounts, factors[family.parents])
-
-    kinds = _which([line.detail_type for line in lines], _KINDS, _OTHER)
-    sold, is_row = kinds == _SOLD, kinds <= _TEXT
-    codes = _which(_ids([detail.tax_code_ref for detail in details]), _CODES, _STRANGE)
-    taxable, strange = sold & (codes == _TAXED), sold & (codes == _STRANGE)
-    unfit = ~(amount.fine & quantity.fit & price.fit)
-    parts = family.sums(np.where(sold, amount.minor, 0))
-    any_taxable = family.any(taxable)
-
-    plain = ~family.any((kinds == _OTHER) | strange | (unfit & is_row))
-    plain &= ~total.missing & total.fine & balance.fine & tax.fine & deposit.fit & (deposit.scaled == 0)
-    plain &= np.array([record.global_tax_calculation != "TaxInclusive" for record in records], dtype=np.bool_)
-    void = [
-        record.private_note is not None and voided(record.private_note, amount)
-        for record, amount in zip(records, total.minor.tolist(), strict=True)
-    ]
-    owed = np.where(balance.missing, _UNKNOWN, balance.minor != 0)
-    values = {
-        "id": pa.array([record.id for record in records], ARROW["str"]),
-        "version": [record.sync_token for record in records],
-        "updated_at": _updated(record.meta_data for record in records),
-        "number": [record.doc_number or None for record in records],
-        "customer_id": _ids([record.customer_ref for record in records]),
-        "invoice_date": [record.txn_date or None for record in records],
-        "due_date": [record.due_date or None for record in records],
-        "tax_rate_id": _ids(
-            [one.txn_tax_code_ref if taxed else None for one, taxed in zip(taxes, any_taxable.tolist(), strict=True)]
-        ),
-        "discount_percent": None,
-        "discount_taxable": None,
-        "discount_nontaxable": None,
-        "memo": [
-            record.customer_memo.value or None if record.customer_memo is not None else None for record in records
-        ],
-        "void": pa.array(void, pa.bool_()),
-        "subtotal": _integers(parts),
-        "discount": _integers(np.zeros(len(records), dtype=np.int64)),
-        "tax": _integers(tax.minor),
-        "total": _integers(total.minor),
-        "balance": _integers(balance.minor, balance.missing),
-        "state": _STATES.take(pa.array(len(_OWED) * np.array(void, dtype=np.int64) + owed)),
-        "currency": currencies,
-        "has_bundle": pa.array(np.zeros(len(records), dtype=np.bool_)),
-    }
-    places = np.flatnonzero(is_row)
-    rows_sold = sold[places]
-    parents = family.parents[places]
-
-    def of_sold(found: Amounts) -> pa.Array:
-        return _integers(found.scaled[places], found.missing[places] | ~rows_sold)
-
-    chosen = is_row.tolist()
-    items = _ids([detail.item_ref for detail in compress(details, chosen)])
-    rows = {
-        "parent_id": values["id"].take(pa.array(parents)),
-        "position": _integers(family.positions(is_row)[places]),
-        "product_id": [
-            item if is_sold and item != SHIPPING_ITEM else None
-            for item, is_sold in zip(items, rows_sold.tolist(), strict=True)
-        ],
-        "description": [line.description or None for line in compress(lines, chosen)],
-        "quantity": of_sold(quantity),
-        "unit_price": of_sold(price),
-        "amount": _integers(np.where(rows_sold, amount.minor[places], 0)),
-        "taxable": pa.array(taxable[places]),
-    }
-    return _chosen(Entity.INVOICE, values, rows, parents, plain)
+def _void(notes: Sequence[tuple[int, str]], totals: Integers) -> Flags:
+    """Which of the records are void (``mapping.voided``); notes with the positions of their records."""
+    found = np.zeros(len(totals), dtype=np.bool_)
+    found[[place for place, note in notes if voided(note, totals.item(place))]] = True
+    return found
 
 
-def payments(records: Sequence[WrittenPayment], lookups: Lookups) -> Columns:
-    """Payments and the invoices they pay; the columns mean what ``mapping.payment`` says.
+class Collector(Protocol):
+    """Takes in the records of some pages, one page after the other, and then reads them all together."""
 
-    Raises:
-        NotPlainError: all must be read one by one.
-    """
-    family = _Family.of([record.line for record in records])
-    lines = [line for record in records for line in record.line]
-    currencies = [one or lookups.home_currency for one in _ids([record.currency_ref for record in records])]
-    factors = _factors(currencies)
-    totals, not_applied, line_amounts = amounts(
-        [record.total_amt for record in records],
-        [record.unapplied_amt for record in records],
-        [line.amount for line in lines],
-    )
-    total, unapplied = _minor(totals, factors), _minor(not_applied, factors)
-    amount = _minor(line_amounts, factors[family.parents])
-    links: list[LinkedTxn | None] = [line.linked_txn[0] if len(line.linked_txn) == 1 else None for line in lines]
-    kinds = _which([link.txn_type if link is not None else None for link in links], _LINKS, len(_LINKS))
-    pays, credits_it = (kinds == _LINKS[kind] for kind in (PAYING, CREDITING))
-    plain = ~family.any(~(pays | credits_it) | ~amount.fine) & ~total.missing & total.fine & unapplied.fine
-    values = {
-        "id": pa.array([record.id for record in records], ARROW["str"]),
-        "version": [record.sync_token for record in records],
-        "updated_at": _updated(record.meta_data for record in records),
-        "customer_id": _ids([record.customer_ref for record in records]),
-        "payment_date": [record.txn_date or None for record in records],
-        "amount": _integers(total.minor),
-        "credit": _integers(family.sums(np.where(credits_it, amount.minor, 0))),
-        "method": [
-            method_of(record.payment_method_ref, lookups) if record.payment_method_ref is not None else None
+    def add(self, records: Sequence[Any]) -> None:
+        """Take in the records of a page; none of them is kept, so they can be let go while they are at hand."""
+
+    def columns(self) -> Columns:
+        """What they say.
+
+        Raises:
+            NotPlainError: something is so unusual that they must be read one by one.
+        """
+
+
+class _Heads:
+    """What invoices and payments have in common."""
+
+    def __init__(self, lookups: Lookups) -> None:
+        self._lookups = lookups
+        self._ids: list[str] = []
+        self._versions: list[str | None] = []
+        self._moments: list[str | None] = []
+        self._customers: list[str | None] = []
+        self._dates: list[str | None] = []
+        self._currencies: list[str] = []
+        self._notes: list[tuple[int, str]] = []
+        self._totals = Numbers()
+        self._counts: list[int] = []
+        self._amounts = Numbers()
+        self._looked_at = Numbers()  # mean nothing, but must be numbers all the same
+        self._strange: list[int] = []  # positions of records that must be looked at by themselves
+
+    def _add_heads(self, records: Sequence[WrittenInvoice] | Sequence[WrittenPayment]) -> None:
+        home, before = self._lookups.home_currency, len(self._ids)
+        self._ids += [record.id for record in records]
+        self._versions += [record.sync_token for record in records]
+        self._moments += [
+            meta.last_updated_time if (meta := record.meta_data) is not None else None for record in records
+        ]
+        self._customers += _ids([record.customer_ref for record in records])
+        self._dates += [record.txn_date or None for record in records]
+        self._currencies += [
+            one.value or home if (one := record.currency_ref) is not None else home for record in records
+        ]
+        self._notes += [
+            (place, note)
+            for place, note in enumerate([record.private_note for record in records], before)
+            if note is not None
+        ]
+        self._totals.add([record.total_amt for record in records])
+
+
+class InvoiceCollector(_Heads):
+    """Invoices and their lines; the columns mean what ``mapping.invoice`` says."""
+
+    def __init__(self, lookups: Lookups) -> None:
+        super().__init__(lookups)
+        self._numbers: list[str | None] = []
+        self._due: list[str | None] = []
+        self._tax_codes: list[str | None] = []
+        self._memos: list[str | None] = []
+        self._balances, self._taxes, self._deposits = Numbers(), Numbers(), Numbers()
+        self._texts: list[str | None] = []
+        self._items: list[str | None] = []
+        self._taxable: list[bool] = []
+        self._quantities, self._prices = Numbers(), Numbers()
+
+    def add(self, records: Sequence[WrittenInvoice]) -> None:
+        """Take in the invoices of a page."""
+        self._add_lines(records)
+        self._strange += [
+            place
+            for place, record in enumerate(records, len(self._ids))
+            if record.global_tax_calculation == "TaxInclusive"
+        ]
+        self._add_heads(records)
+        self._numbers += [record.doc_number or None for record in records]
+        self._due += [record.due_date or None for record in records]
+        self._memos += [one.value or None if (one := record.customer_memo) is not None else None for record in records]
+        taxes = [record.txn_tax_detail or _NO_TAX for record in records]
+        self._tax_codes += _ids([one.txn_tax_code_ref for one in taxes])
+        self._taxes.add([one.total_tax for one in taxes])
+        self._balances.add([record.balance for record in records])
+        self._deposits.add([record.deposit for record in records])
+
+    def _add_lines(self, records: Sequence[WrittenInvoice]) -> None:
+        """All lines in one go: this is where reading spends its time, so nothing of ours is called for each line."""
+        amounts: list[Raw] = []
+        quantities: list[Raw] = []
+        prices: list[Raw] = []
+        looked_at: list[Raw] = []
+        text, item, taxed = self._texts.append, self._items.append, self._taxable.append
+        amount, quantity, price = amounts.append, quantities.append, prices.append
+        rows = len(self._texts)
+        for place, record in enumerate(records, len(self._ids)):
+            before = rows
+            for line in record.line:
+                detail = line.sales_item_line_detail
+                kind: str | None = line.detail_type
+                if kind != _SOLD:
+                    kind = LINE_KINDS.get(kind or "", kind)
+                if kind == _SOLD and detail is not None:
+                    product, code = detail.item_ref, detail.tax_code_ref
+                    rows += 1
+                    text(line.description or None)
+                    amount(line.amount)
+                    quantity(detail.qty)
+                    price(detail.unit_price)
+                    item(product.value or None if product is not None else None)
+                    name = code.value if code is not None else ""
+                    taxed(name == TAXABLE)
+                    if name not in _CODES:
+                        self._strange.append(place)
+                    continue
+                looked_at.append(line.amount)
+                if detail is not None:
+                    looked_at += (detail.qty, detail.unit_price)
+                if kind == _TEXT:
+                    rows += 1
+                    text(line.description or None)
+                    amount(MISSING)
+                    quantity(MISSING)
+                    price(MISSING)
+                    item(None)
+                    taxed(False)
+                elif kind != _SUBTOTAL:
+                    self._strange.append(place)
+            self._counts.append(rows - before)
+        self._amounts.add(amounts)
+        self._quantities.add(quantities)
+        self._prices.add(prices)
+        self._looked_at.add(looked_at)
+
+    def columns(self) -> Columns:
+        """What they say.
+
+        Raises:
+            NotPlainError: all must be read one by one.
+        """
+        family = _Family.of(self._counts)
+        factors = _factors(self._currencies)
+        totals, balances, taxes, deposit, lines, quantity, price, _ = amounts(
+            self._totals,
+            self._balances,
+            self._taxes,
+            self._deposits,
+            self._amounts,
+            self._quantities,
+            self._prices,
+            self._looked_at,
+        )
+        total, balance, tax = (_minor(found, factors) for found in (totals, balances, taxes))
+        amount = _minor(lines, factors[family.parents])
+        taxable = np.array(self._taxable, dtype=np.bool_)
+        plain = ~family.any(~(amount.fine & quantity.fit & price.fit))
+        plain &= ~total.missing & total.fine & balance.fine & tax.fine & deposit.fit & (deposit.scaled == 0)
+        plain[self._strange] = False
+        void = _void(self._notes, total.minor)
+        owed = np.where(balance.missing, _UNKNOWN, balance.minor != 0)
+        ids = pa.array(self._ids, ARROW["str"])
+        values = {
+            "id": ids,
+            "version": self._versions,
+            "updated_at": _updated(self._moments),
+            "number": self._numbers,
+            "customer_id": self._customers,
+            "invoice_date": self._dates,
+            "due_date": self._due,
+            "tax_rate_id": pa.array(self._tax_codes, ARROW["str"], mask=~family.any(taxable)),
+            "discount_percent": None,
+            "discount_taxable": None,
+            "discount_nontaxable": None,
+            "memo": self._memos,
+            "void": pa.array(void),
+            "subtotal": _integers(family.sums(amount.minor)),
+            "discount": _integers(np.zeros(len(ids), dtype=np.int64)),
+            "tax": _integers(tax.minor),
+            "total": _integers(total.minor),
+            "balance": _integers(balance.minor, balance.missing),
+            "state": _STATES.take(pa.array(len(_OWED) * void + owed)),
+            "currency": self._currencies,
+            "has_bundle": pa.array(np.zeros(len(ids), dtype=np.bool_)),
+        }
+        items = self._items
+        if SHIPPING_ITEM in items:
+            items = [None if item == SHIPPING_ITEM else item for item in items]
+        rows = {
+            "parent_id": ids.take(pa.array(family.parents)),
+            "position": _integers(family.positions()),
+            "product_id": items,
+            "description": self._texts,
+            "quantity": _integers(quantity.scaled, quantity.missing),
+            "unit_price": _integers(price.scaled, price.missing),
+            "amount": _integers(amount.minor),
+            "taxable": pa.array(taxable),
+        }
+        return _chosen(Entity.INVOICE, values, rows, family.parents, plain)
+
+
+class PaymentCollector(_Heads):
+    """Payments and the invoices they pay; the columns mean what ``mapping.payment`` says."""
+
+    def __init__(self, lookups: Lookups) -> None:
+        super().__init__(lookups)
+        self._unapplied = Numbers()
+        self._methods: list[str | None] = []
+        self._references: list[str | None] = []
+        self._deposited: list[bool] = []
+        self._invoices: list[str] = []
+        self._credited: list[int] = []  # positions of payments that use up a credit, one for each of the credits
+        self._credits = Numbers()
+
+    def add(self, records: Sequence[WrittenPayment]) -> None:
+        """Take in the payments of a page."""
+        self._add_lines(records)
+        self._add_heads(records)
+        self._unapplied.add([record.unapplied_amt for record in records])
+        self._methods += [
+            method_of(one, self._lookups) if (one := record.payment_method_ref) is not None else None
             for record in records
-        ],
-        "reference": [record.payment_ref_num or None for record in records],
-        "void": [
-            record.private_note is not None and voided(record.private_note, money)
-            for record, money in zip(records, total.minor.tolist(), strict=True)
-        ],
-        "unapplied": _integers(unapplied.minor, unapplied.missing),
-        "currency": currencies,
-        "deposited": [any(link.txn_type == "Deposit" for link in record.linked_txn) for record in records],
-    }
-    places = np.flatnonzero(pays)
-    parents = family.parents[places]
-    rows = {
-        "parent_id": values["id"].take(pa.array(parents)),
-        "position": _integers(family.positions(pays)[places]),
-        "invoice_id": [link.txn_id for link, pay in zip(links, pays.tolist(), strict=True) if pay and link is not None],
-        "amount": _integers(amount.minor[places]),
-    }
-    return _chosen(Entity.PAYMENT, values, rows, parents, plain)
+        ]
+        self._references += [record.payment_ref_num or None for record in records]
+        self._deposited += [any(link.txn_type == "Deposit" for link in record.linked_txn) for record in records]
+
+    def _add_lines(self, records: Sequence[WrittenPayment]) -> None:
+        amounts: list[Raw] = []
+        credits_used: list[Raw] = []
+        looked_at: list[Raw] = []
+        for place, record in enumerate(records, len(self._ids)):
+            before = len(self._invoices)
+            for line in record.line:
+                link = line.linked_txn[0] if len(line.linked_txn) == 1 else None
+                if link is not None and link.txn_type == PAYING:
+                    self._invoices.append(link.txn_id)
+                    amounts.append(line.amount)
+                elif link is not None and link.txn_type == CREDITING:
+                    self._credited.append(place)
+                    credits_used.append(line.amount)
+                else:
+                    looked_at.append(line.amount)
+                    self._strange.append(place)
+            self._counts.append(len(self._invoices) - before)
+        self._amounts.add(amounts)
+        self._credits.add(credits_used)
+        self._looked_at.add(looked_at)
+
+    def columns(self) -> Columns:
+        """What they say.
+
+        Raises:
+            NotPlainError: all must be read one by one.
+        """
+        family = _Family.of(self._counts)
+        factors = _factors(self._currencies)
+        totals, not_applied, parts, used, _ = amounts(
+            self._totals, self._unapplied, self._amounts, self._credits, self._looked_at
+        )
+        total, unapplied = _minor(totals, factors), _minor(not_applied, factors)
+        credited = np.array(self._credited, dtype=np.int64)
+        amount, use = _minor(parts, factors[family.parents]), _minor(used, factors[credited])
+        credit = np.zeros(len(factors), dtype=np.int64)
+        np.add.at(credit, credited, use.minor)
+        plain = ~family.any(~amount.fine) & ~total.missing & total.fine & unapplied.fine
+        plain[credited[~use.fine]] = False
+        plain[self._strange] = False
+        ids = pa.array(self._ids, ARROW["str"])
+        values = {
+            "id": ids,
+            "version": self._versions,
+            "updated_at": _updated(self._moments),
+            "customer_id": self._customers,
+            "payment_date": self._dates,
+            "amount": _integers(total.minor),
+            "credit": _integers(credit),
+            "method": self._methods,
+            "reference": self._references,
+            "void": pa.array(_void(self._notes, total.minor)),
+            "unapplied": _integers(unapplied.minor, unapplied.missing),
+            "currency": self._currencies,
+            "deposited": pa.array(self._deposited, pa.bool_()),
+        }
+        rows = {
+            "parent_id": ids.take(pa.array(family.parents)),
+            "position": _integers(family.positions()),
+            "invoice_id": self._invoices,
+            "amount": _integers(amount.minor),
+        }
+        return _chosen(Entity.PAYMENT, values, rows, family.parents, plain)
 
 
-READERS: dict[Entity, Callable[[Sequence[Any], Lookups], Columns]] = {
-    Entity.INVOICE: invoices,
-    Entity.PAYMENT: payments,
+COLLECTORS: dict[Entity, Callable[[Lookups], Collector]] = {
+    Entity.INVOICE: InvoiceCollector,
+    Entity.PAYMENT: PaymentCollector,
 }
-"""The function that reads many of an entity."""
+"""What collects many of an entity, to be read together."""

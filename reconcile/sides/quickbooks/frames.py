@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ import pyarrow as pa
 from reconcile.model.entities import Entity
 from reconcile.model.findings import Finding
 from reconcile.model.snapshot import record_dtypes, row_dtypes
-from reconcile.sides.quickbooks.columns import ARROW, READERS, NotPlainError
+from reconcile.sides.quickbooks.columns import ARROW, COLLECTORS, Collector, NotPlainError
 from reconcile.sides.quickbooks.mapping import (
     COLUMNS,
     ROW_NAMES,
@@ -28,10 +30,12 @@ from reconcile.sides.quickbooks.mapping import (
     read,
     unreadable,
 )
-from reconcile.sides.quickbooks.pages import Broken, Page, WrittenPage
+from reconcile.sides.quickbooks.pages import Broken, Page, PageAsCame, WrittenPage
 from reconcile.sides.quickbooks.records import Item, Record
 
 _PORTION = 20_000
+_TOGETHER = 3_000
+"""Records read together by columns: half a millisecond of each time is its own, and a few pages need little memory."""
 
 
 @contextmanager
@@ -46,8 +50,40 @@ def collector_paused() -> Iterator[None]:
             gc.enable()
 
 
+@dataclass(frozen=True, slots=True)
+class _Fresh:
+    """What is new of a page: at which places its records are, and their ids."""
+
+    page: PageAsCame[Any]
+    places: Sequence[int]
+    ids: set[str]
+
+    def records(self) -> list[Any]:
+        """The records themselves."""
+        records = self.page.records()
+        return [records[place] for place in self.places]
+
+
+def _exact_at(positions: Iterable[int], pages: Sequence[_Fresh]) -> Iterator[Any]:
+    """The records at ascending positions of pages taken together, with exact amounts."""
+    waiting, end = deque(positions), 0
+    for one in pages:
+        start, end = end, end + len(one.places)
+        here = []
+        while waiting and waiting[0] < end:
+            here.append(one.places[waiting.popleft() - start])
+        if here:
+            yield from one.page.exact_at(here)
+
+
 class Harvest:
-    """Collects the records of one entity and gives their frames."""
+    """Collects the records of one entity and gives their frames.
+
+    Attributes:
+        seen: ids of the records met, whatever became of them.
+        findings, unreadable, left_out: what was found, ids that could not be read, and how many records are not
+            carried; complete once the frames were asked for, because pages are read some at a time.
+    """
 
     def __init__(self, entity: Entity, lookups: Lookups) -> None:
         self.entity = entity
@@ -61,6 +97,8 @@ class Harvest:
         self._rows: Rows = []
         self._tables: list[pa.Table] = []
         self._row_tables: list[pa.Table] = []
+        self._collector: Collector | None = None
+        self._waiting: list[_Fresh] = []
 
     def __len__(self) -> int:
         """Number of records met, whatever became of them."""
@@ -70,43 +108,72 @@ class Harvest:
         """Take in a page; records met before are not taken twice."""
         with collector_paused():
             if isinstance(page, WrittenPage):
-                if self._add_columns(page):
-                    return
-                page = page.exact()
-            for record in page.records:
-                if record.id not in self.seen:
-                    self.seen.add(record.id)
-                    self._take(record)
-            for broken in page.broken:
-                key = broken.id or f"without id, {len(self.seen)}"
-                if key not in self.seen:
-                    self.seen.add(key)
-                    self._lose(broken)
-            if len(self._values) >= _PORTION:
-                self._store()
+                self._add_written(page)
+            else:
+                self._read_waiting()
+                self._add_exact(page)
 
-    def _add_columns(self, page: WrittenPage[Any]) -> bool:
-        """Take in a page column by column; ``False``, and nothing is taken, when that cannot be done."""
-        fresh: Sequence[int] = range(len(page))
+    def _add_exact(self, page: Page[Any]) -> None:
+        for record in page.records:
+            if record.id not in self.seen:
+                self.seen.add(record.id)
+                self._take(record)
+        for broken in page.broken:
+            key = broken.id or f"without id, {len(self.seen)}"
+            if key not in self.seen:
+                self.seen.add(key)
+                self._lose(broken)
+        if len(self._values) >= _PORTION:
+            self._store()
+
+    def _add_written(self, page: WrittenPage[Any]) -> None:
+        """Collect a page, to be read when enough records are there."""
         ids, records = set(page.ids), page.records
+        places: Sequence[int] = range(len(page))
         if not ids.isdisjoint(self.seen):
-            fresh = [place for place, record in enumerate(page.records) if record.id not in self.seen]
-            records = [page.records[place] for place in fresh]
+            places = [place for place in places if page.records[place].id not in self.seen]
+            records = [page.records[place] for place in places]
             ids -= self.seen
-        if len(ids) < len(fresh):
-            return False
+        if len(ids) < len(records):
+            self._read_waiting()
+            self._add_exact(page.as_came.exact())
+            return
+        self.seen |= ids
+        if self._collector is None:
+            self._collector = COLLECTORS[self.entity](self._lookups)
+        self._collector.add(records)
+        self._waiting.append(_Fresh(page.as_came, places, ids))
+        if sum(len(one.places) for one in self._waiting) >= _TOGETHER:
+            self._read_waiting()
+
+    def _read_waiting(self) -> None:
+        """Read the pages that wait: together, else each by itself, else record by record."""
+        waiting, self._waiting = self._waiting, []
+        collector, self._collector = self._collector, None
+        if collector is None or self._read_together(collector, waiting):
+            return
+        for one in waiting:
+            if len(waiting) > 1:
+                collector = COLLECTORS[self.entity](self._lookups)
+                collector.add(one.records())
+                if self._read_together(collector, [one]):
+                    continue
+            self.seen -= one.ids
+            self._add_exact(one.page.exact())
+
+    def _read_together(self, collector: Collector, pages: Sequence[_Fresh]) -> bool:
+        """Read what was collected of pages column by column; ``False``, and nothing is taken, when it cannot be."""
         try:
-            found = READERS[self.entity](records, self._lookups)
+            found = collector.columns()
         except NotPlainError:
             return False
         self._store()
-        self.seen |= ids
         if not found.others:
             self._tables.append(found.records)
             self._row_tables.append(found.rows)
             return True
         places, row_places = [found.places], [found.row_places]
-        for place, record in zip(found.others, page.exact_at([fresh[place] for place in found.others]), strict=True):
+        for place, record in zip(found.others, _exact_at(found.others, pages), strict=True):
             values, rows = len(self._values), len(self._rows)
             self._take(record)
             places.append(np.full(len(self._values) - values, place))
@@ -160,6 +227,7 @@ class Harvest:
 
     def drop(self, ids: Collection[str]) -> None:
         """Forget records that are proven to exist no longer."""
+        self._read_waiting()
         self._dropped |= set(ids) & self.seen
         self.seen -= self._dropped
         self.unreadable -= self._dropped
@@ -168,6 +236,7 @@ class Harvest:
     def frames(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The records and their child rows; what was taken in is used up by it."""
         with collector_paused():
+            self._read_waiting()
             self._store()
         records = frame_of(self._tables, record_dtypes(self.entity))
         rows = frame_of(self._row_tables, row_dtypes(self.entity))

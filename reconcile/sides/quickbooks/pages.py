@@ -52,19 +52,47 @@ class Page(Generic[R]):
 
 
 @dataclass(frozen=True, slots=True)
+class PageAsCame(Generic[R]):
+    """One answer as it came, whose records can be read again.
+
+    Attributes:
+        shape: what its records are.
+        body: the answer.
+    """
+
+    shape: type[R]
+    body: bytes = field(repr=False)
+
+    def records(self) -> list[R]:
+        """All records, amounts as they are written."""
+        found: list[R] = (
+            _envelope_decoder(_written(self.shape), self.shape.__name__).decode(self.body).QueryResponse.records
+        )
+        return found
+
+    def exact(self) -> Page[R]:
+        """The same page with exact amounts; records with an amount that is none are among its broken ones."""
+        return page_decoder(self.shape)(self.body)
+
+    def exact_at(self, positions: Sequence[int]) -> list[R]:
+        """The records at these positions with exact amounts, of a page whose amounts are known to be numbers."""
+        answer = _envelope_decoder(cast("Any", msgspec.Raw), self.shape.__name__).decode(self.body)
+        decode = msgspec.json.Decoder(self.shape).decode
+        return [decode(answer.QueryResponse.records[position]) for position in positions]
+
+
+@dataclass(frozen=True, slots=True)
 class WrittenPage(Generic[R]):
     """The records of one answer, amounts as they are written: quick to make, for those who read many together.
 
     Attributes:
         records: all of them; well formed but for their amounts, which nobody has looked at yet.
-        shape: what they are.
-        body: the answer as it came.
+        as_came: the answer itself.
         time: server time of the answer, UTC.
     """
 
     records: list[R]
-    shape: type[R]
-    body: bytes = field(repr=False)
+    as_came: PageAsCame[R]
     time: datetime | None = None
 
     @property
@@ -76,15 +104,10 @@ class WrittenPage(Generic[R]):
         """How many records the answer held."""
         return len(self.records)
 
-    def exact(self) -> Page[R]:
-        """The same page with exact amounts; records with an amount that is none are among its broken ones."""
-        return page_decoder(self.shape)(self.body)
 
-    def exact_at(self, positions: Sequence[int]) -> list[R]:
-        """The records at these positions with exact amounts, of a page whose amounts are known to be numbers."""
-        answer = _envelope_decoder(cast("Any", msgspec.Raw), self.shape.__name__).decode(self.body)
-        decode = msgspec.json.Decoder(self.shape).decode
-        return [decode(answer.QueryResponse.records[position]) for position in positions]
+def _written(shape: type[R]) -> Any:
+    """The shape with amounts as they are written, where there is one."""
+    return WRITTEN.get(cast("type", shape), shape)
 
 
 def page_decoder(shape: type[R]) -> Vigilant[Page[R]]:
@@ -108,7 +131,7 @@ def page_decoder(shape: type[R]) -> Vigilant[Page[R]]:
 def census_decoder(shape: type[R]) -> Vigilant[Page[R] | WrittenPage[R]]:
     """As :func:`page_decoder`, but amounts are left as they are written where the shape and the answer allow it."""
     exact = page_decoder(shape)
-    decoder = _envelope_decoder(cast("Any", WRITTEN.get(shape, shape)), shape.__name__)
+    decoder = _envelope_decoder(_written(shape), shape.__name__)
 
     def decode(body: bytes) -> Page[R] | WrittenPage[R]:
         if shape not in WRITTEN:
@@ -118,7 +141,7 @@ def census_decoder(shape: type[R]) -> Vigilant[Page[R] | WrittenPage[R]]:
         except (msgspec.DecodeError, UnicodeDecodeError):
             return exact(body)
         _look_for_faults(answer, body)
-        return WrittenPage(answer.QueryResponse.records, shape, body, server_time({"time": answer.time}))
+        return WrittenPage(answer.QueryResponse.records, PageAsCame(shape, body), server_time({"time": answer.time}))
 
     return Vigilant(decode)
 

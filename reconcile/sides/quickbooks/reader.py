@@ -210,7 +210,7 @@ class QuickBooksReader:
                     break
                 counted = self._count(name)
             if self._complete(entity, harvest, counted):
-                return _snapshot(harvest, as_of, Scope.CENSUS, counted=len(harvest) - harvest.left_out)
+                return _snapshot(harvest, as_of, Scope.CENSUS, counted=True)
         raise IncompletePullError(
             f"QuickBooks says it has {counted} {entity.plural}, but {len(harvest)} could be read, {ROUNDS} times over. "
             "Nothing was compared. Somebody may be working in QuickBooks right now; try again later."
@@ -500,7 +500,7 @@ def _snapshot(
     as_of: datetime,
     scope: Scope,
     *,
-    counted: int | None = None,
+    counted: bool = False,
     gone: frozenset[str] = frozenset(),
 ) -> Snapshot:
     frame, rows = harvest.frames()
@@ -511,7 +511,7 @@ def _snapshot(
         rows=rows,
         as_of=as_of,
         scope=scope,
-        counted=counted,
+        counted=len(harvest) - harvest.left_out if counted else None,
         gone=gone,
         unreadable=frozenset(harvest.unreadable),
         findings=tuple(harvest.findings),

@@ -7,6 +7,7 @@ named here is not read and, because every update is sparse, not touched.
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Literal
 
 from msgspec import Raw, Struct
 
@@ -253,6 +254,24 @@ MISSING = Raw(b"null")
 # amounts of all its records are then read together (columns.py). Whatever else they hold is checked as above.
 
 
+LineKind = Literal[
+    "SalesItemLineDetail",
+    "SubTotalLineDetail",
+    "DiscountLineDetail",
+    "GroupLineDetail",
+    "DescriptionOnly",
+    "TaxLineDetail",
+    "TDSLineDetail",
+    "ReimburseLineDetail",
+    "SalesOrderItemLineDetail",
+    "SALES_ITEM_LINE_DETAIL",
+    "SUB_TOTAL_LINE_DETAIL",
+    "DISCOUNT_LINE_DETAIL",
+    "GROUP_LINE_DETAIL",
+    "DESCRIPTION_ONLY",
+]
+
+
 class WrittenSalesItemDetail(SalesItemDetail):
     """:class:`SalesItemDetail`, amounts as they are written."""
 
@@ -261,8 +280,9 @@ class WrittenSalesItemDetail(SalesItemDetail):
 
 
 class WrittenLine(Line):
-    """:class:`Line`, amounts as they are written."""
+    """:class:`Line`, amounts as they are written; its kind is one that Intuit's schema has, so it needs no new text."""
 
+    detail_type: LineKind | None = None
     amount: Raw = MISSING  # type: ignore[assignment]  # as above
     sales_item_line_detail: WrittenSalesItemDetail | None = None
 
@@ -276,6 +296,7 @@ class WrittenTxnTaxDetail(TxnTaxDetail):
 class WrittenInvoice(Invoice):
     """:class:`Invoice`, amounts as they are written."""
 
+    customer_ref: IdRef | None = None  # type: ignore[assignment]  # the name is for those that are read one by one
     line: list[WrittenLine] = []  # type: ignore[assignment]  # of lines as they are written
     txn_tax_detail: WrittenTxnTaxDetail | None = None
     total_amt: Raw = MISSING  # type: ignore[assignment]  # as above

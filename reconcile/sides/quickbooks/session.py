@@ -20,7 +20,6 @@ from typing import Any, Generic, Self, TypeVar, cast
 from urllib.parse import quote
 
 import msgspec
-import requests
 from quickbooks import QuickBooks
 
 from reconcile.errors import (
@@ -44,13 +43,12 @@ from reconcile.sides.quickbooks.limiter import Limiter, Waiting, shared_limiter,
 from reconcile.sides.quickbooks.oauth import AuthorizationServer, Program
 from reconcile.sides.quickbooks.tokens import Tokens, TokenStore
 from reconcile.sides.quickbooks.transport import (
-    Bearer,
     Bounds,
+    Connections,
     NoConnectionError,
     Reply,
     checked_address,
     exchange,
-    prepare,
 )
 
 _OK = range(200, 300)
@@ -274,7 +272,7 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
         self._troubles = 0
         self._answered = False
         self._given_up: dict[bool, tuple[DeferredError, float]] = {}
-        self._idle: list[requests.Session] = []
+        self._idle: list[Connections] = []
         self._counting = Lock()
         self._authority = AuthorizationServer(connection.program, bounds)
 
@@ -533,7 +531,7 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
             self.before_writing()
         with self._counting:
             self.calls += 1
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": "application/json", "Authorization": f"Bearer {token}"}
         if method == "POST":
             headers["Content-Type"] = content_type
         with self._connections() as connections:
@@ -544,22 +542,20 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
                 headers=headers,
                 params=params,
                 body=body,
-                auth=Bearer(token),
                 bounds=self._bounds,
             )
 
     @contextmanager
-    def _connections(self) -> Iterator[requests.Session]:
+    def _connections(self) -> Iterator[Connections]:
         """Connections that nobody else uses meanwhile; kept for the next call, whatever thread makes it."""
         try:
-            session = self._idle.pop()
+            connections = self._idle.pop()
         except IndexError:
-            session = requests.Session()
-            prepare(session, self.connection.base_url)
+            connections = Connections(self.connection.base_url)
         try:
-            yield session
+            yield connections
         finally:
-            self._idle.append(session)
+            self._idle.append(connections)
 
     def _access_token(self) -> str:
         """A token that is not about to expire: a renewal now is cheaper than a refused call and a renewal then."""

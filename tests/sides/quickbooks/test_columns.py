@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconcile.model.entities import Entity
-from reconcile.sides.quickbooks.columns import READERS, NotPlainError, amounts
+from reconcile.sides.quickbooks.columns import COLLECTORS, NotPlainError, Numbers, amounts
 from reconcile.sides.quickbooks.frames import Harvest
 from reconcile.sides.quickbooks.mapping import Lookups
 from reconcile.sides.quickbooks.pages import WrittenPage, census_decoder, page_decoder
@@ -232,7 +232,9 @@ def test_plain_records_are_read_together(entity: Entity, data: st.DataObject) ->
     page: Any = census_decoder(SHAPES[entity])(body_of(entity, items))
 
     assert isinstance(page, WrittenPage)
-    assert not READERS[entity](page.records, LOOKUPS).others
+    collector = COLLECTORS[entity](LOOKUPS)
+    collector.add(page.records)
+    assert not collector.columns().others
 
 
 @pytest.mark.parametrize(("entity", "name"), [(Entity.INVOICE, "invoice"), (Entity.PAYMENT, "payment")])
@@ -267,6 +269,12 @@ def test_an_odd_record_among_plain_ones_keeps_its_place(what: str, change: dict[
     assert_the_same(Entity.INVOICE, [body_of(Entity.INVOICE, items)])
 
 
+def numbers(lines: list[WrittenLine]) -> Numbers:
+    found = Numbers()
+    found.add([line.amount for line in lines])
+    return found
+
+
 def test_what_stands_where_an_amount_belongs_cannot_move_the_amounts_after_it() -> None:
     page: Any = census_decoder(SHAPES[Entity.INVOICE])(
         body_of(
@@ -276,17 +284,17 @@ def test_what_stands_where_an_amount_belongs_cannot_move_the_amounts_after_it() 
     found: list[WrittenLine] = page.records[0].line
 
     with pytest.raises(NotPlainError):
-        amounts([line.amount for line in found])
+        amounts(numbers(found))
 
 
 @given(
     st.lists(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**8) + 1, max_value=10**8 - 1, places=7))
 )
-def test_amounts_are_exact(numbers: list[Any]) -> None:
-    items = [{"Id": "1", "Line": [{"Amount": Written(f"{number:f}")} for number in numbers]}]
+def test_amounts_are_exact(drawn: list[Any]) -> None:
+    items = [{"Id": "1", "Line": [{"Amount": Written(f"{number:f}")} for number in drawn]}]
     page: Any = census_decoder(SHAPES[Entity.INVOICE])(body_of(Entity.INVOICE, items))
 
-    (found,) = amounts([line.amount for line in page.records[0].line])
+    (found,) = amounts(numbers(page.records[0].line))
 
-    assert found.scaled.tolist() == [int(number.scaleb(7)) for number in numbers]
+    assert found.scaled.tolist() == [int(number.scaleb(7)) for number in drawn]
     assert found.fit.all()

@@ -14,6 +14,7 @@ from reconcile.model.snapshot import Scope
 from reconcile.sandbox.quickbooks.process import QuickBooksSandbox, running_quickbooks
 from reconcile.sides.quickbooks import QuickBooksWriter
 from reconcile.sides.quickbooks.marks import mark_in, tag
+from reconcile.sides.quickbooks.transport import Connections
 from reconcile.sides.side import Outcome, Readable, Status, Writable, Write, mark_of
 from tests.sides.quickbooks.conftest import Books, books_of
 
@@ -544,8 +545,7 @@ def misbehave(sandbox: QuickBooksSandbox, **rule: Any) -> None:
 def test_of_a_batch_of_thirty_one_is_refused_one_is_not_mentioned_and_the_others_are_done() -> None:
     with running_quickbooks("craigs", admin=True) as sandbox:
         books = books_of(sandbox)
-        unpacked = requests.Session()  # an answer can only be rearranged when it is not packed
-        unpacked.headers["Accept-Encoding"] = "identity"
+        unpacked = Connections(sandbox.base_url, packed=False)  # only then an answer can be rearranged
         books.session._idle.append(unpacked)
         writes = [
             Write(f"{'f' * 30}{number:010}", Entity.INVOICE, Action.CREATE, None, None, fields, fields)

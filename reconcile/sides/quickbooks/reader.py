@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -34,6 +35,8 @@ IDS_AT_ONCE = 200
 NAMES_AT_ONCE = 30
 ROUNDS = 3
 CATCHING_UP = 3
+LITTLE = 100
+"""Records of a last page that is asked for and counted in one call: a batch answers with 1,000 at most."""
 MOST_DRIFTS = 20
 INVALID_ID = "2030"
 
@@ -188,23 +191,18 @@ class QuickBooksReader:
         """
         name = resource(entity)
         lookups = self._lookups(entity)
-        counted, expected = -1, 0
-
-        def opening_count() -> int:
-            nonlocal expected
-            expected = self._count(name)
-            return expected
-
+        counted = -1
         for _ in range(ROUNDS):
             as_of: datetime | None = None
+            counts = _Counts()
             harvest = Harvest(entity, lookups)
             with collector_paused():  # the pages are decoded by other threads, all the while
-                for page in self._pages(name, SHAPES[entity], opening_count):
+                for page in self._pages(name, SHAPES[entity], counts):
                     as_of = as_of or page.time or self._clock()
                     harvest.add(page)
-                    progress(len(harvest), max(expected, len(harvest)))
+                    progress(len(harvest), max(counts.opening, len(harvest)))
             as_of = as_of or self._clock()
-            counted = self._count(name)
+            counted = self._count(name) if counts.closing is None else counts.closing
             for _ in range(CATCHING_UP):
                 if self._complete(entity, harvest, counted) or not self._catch_up(entity, harvest, as_of):
                     break
@@ -307,7 +305,17 @@ class QuickBooksReader:
         """
         if len(asked) == 1:
             return [self._query(*asked[0])]
-        items = [{"bId": str(number), "Query": statement} for number, (statement, _) in enumerate(asked)]
+        answers, time = self._asked_together([statement for statement, _ in asked])
+        return [
+            read_each(shape, records, time)
+            if answer is not None and isinstance(records := answer.get(shape.__name__, []), list)
+            else self._query(statement, shape)
+            for answer, (statement, shape) in zip(answers, asked, strict=True)
+        ]
+
+    def _asked_together(self, statements: Sequence[str]) -> tuple[list[dict[str, Any] | None], datetime | None]:
+        """What each of some queries gave, in one call, and the server's time; ``None`` for what was not answered."""
+        items = [{"bId": str(number), "Query": statement} for number, statement in enumerate(statements)]
         answer: Answer[Any] = self._session.call(
             "POST", self._session.address("batch"), body={"BatchItemRequest": items}, reads=True
         )
@@ -318,14 +326,7 @@ class QuickBooksReader:
             for answer in answers or []
             if isinstance(answer, dict) and isinstance(answer.get("QueryResponse"), dict)
         }
-        time = server_time(content)
-        found = {
-            number: read_each(shape, records, time)
-            for number, (_, shape) in enumerate(asked)
-            if isinstance(records := answered.get(str(number), {}).get(shape.__name__, []), list)
-            and str(number) in answered
-        }
-        return [found[number] if number in found else self._query(*one) for number, one in enumerate(asked)]
+        return [answered.get(str(number)) for number in range(len(statements))], server_time(content)
 
     def _confirm_gone(self, entity: Entity, ids: Sequence[str], harvest: Harvest) -> frozenset[str]:
         """Ids that a direct read does not find; those that it finds after all go into the harvest."""
@@ -390,14 +391,14 @@ class QuickBooksReader:
             found |= {record.id: record for record in page.records}  # type: ignore[attr-defined]  # every shape has an id
         return found
 
-    def _pages(
-        self, name: str, shape: type[R], count: Callable[[], int] | None = None
-    ) -> Iterator[Page[R] | WrittenPage[R]]:
+    def _pages(self, name: str, shape: type[R], counts: _Counts | None = None) -> Iterator[Page[R] | WrittenPage[R]]:
         """All pages of a resource, in the order of ids; each overlaps the one before by a record.
 
-        When the first page is full and ``count`` can say how many records there are, pages are asked for ahead, some
-        at the same time. Records that are deleted or deactivated meanwhile shift the positions of those after them.
-        When the overlap is gone, a page is read again from further back; what was met before is not taken twice.
+        When the first page is full and ``counts`` is given, it is asked how many records there are, and pages are asked
+        for ahead, some at the same time. Because pages overlap, full thousands of records leave a last page of a few:
+        it is asked for when all others are there, and counted in the same call. Records that are deleted or deactivated
+        meanwhile shift the positions of those after them. When the overlap is gone, a page is read again from further
+        back; what was met before is not taken twice.
 
         Raises:
             IncompletePullError: the positions keep shifting.
@@ -405,16 +406,25 @@ class QuickBooksReader:
         size = self._page_size
         seen: set[str] = set()
         position, drifts, back = 1, 0, size // 2
+        last = 0
 
         def fetch(start: int) -> Page[R] | WrittenPage[R]:
+            if start == last and counts is not None:
+                return self._counted_page(name, shape, start, counts)
             decode = census_decoder(shape)
             watched = Vigilant(partial(self._look_and_decode, name, decode)) if start == 1 and name in KNOWN else decode
             return self._read(query.select(name, *_all(name), start=start, most=size), watched)
 
         page = fetch(1)
-        expected = count() if count is not None and len(page) >= size else 0
+        expected = self._opening(name, page, counts) if counts is not None and len(page) >= size else 0
+        if counts is not None and counts.closing is not None:
+            yield page
+            return
+        planned = range(size, expected + 1, size - 1)
+        if planned and expected - planned[-1] < min(LITTLE, size):
+            last, planned = planned[-1], planned[:-1]
         with Ahead(fetch, self._session.at_once if expected > size else 0) as ahead:
-            ahead.plan(range(size, expected + 1, size - 1))
+            ahead.plan(planned)
             while True:
                 ids = page.ids
                 if position > 1 and seen.isdisjoint(ids):
@@ -425,6 +435,7 @@ class QuickBooksReader:
                         )
                     position = max(1, position - back)
                     back *= 2  # many at once may be gone
+                    last = 0
                     ahead.plan(range(position, expected + 1, size - 1))
                 else:
                     seen.update(ids)
@@ -433,7 +444,31 @@ class QuickBooksReader:
                     if len(ids) < size:
                         return
                     position += len(ids) - 1
+                if counts is not None:
+                    counts.closing = None  # what was counted before another page is read was not counted at the end
                 page = ahead.page(position)
+
+    def _opening(self, name: str, page: Page[Any] | WrittenPage[Any], counts: _Counts) -> int:
+        """How many records there are, told after a full first page; counted at the end, too, when that has all."""
+        counts.opening = self._count(name)
+        if counts.opening == len(set(page.ids)):
+            counts.closing = counts.opening
+        return counts.opening
+
+    def _counted_page(self, name: str, shape: type[R], start: int, counts: _Counts) -> Page[R]:
+        """The last page, of a few records, and how many records there are, in one call.
+
+        A batch answers in no promised order, which does no harm: what is deleted between the two moves the overlap or
+        is missed in the count, what is made is missed in it.
+        """
+        page = query.select(name, *_all(name), start=start, most=self._page_size)
+        (records, total), time = self._asked_together([page, query.count(name, *_all(name))])
+        listed = None if records is None else records.get(shape.__name__, [])
+        if not isinstance(listed, list):
+            return self._query(page, shape)
+        counted = None if total is None else total.get("totalCount")
+        counts.closing = counted if isinstance(counted, int) else None
+        return read_each(shape, listed, time)
 
     def _look_and_decode(self, name: str, decode: Callable[[bytes], P], body: bytes) -> P:
         page = decode(body)
@@ -459,6 +494,19 @@ class QuickBooksReader:
             raise IncompletePullError(
                 f"QuickBooks did not say how many {name} records it has, so what is read cannot be counted. Try again."
             ) from error
+
+
+@dataclass(slots=True)
+class _Counts:
+    """How many records QuickBooks says it has.
+
+    Attributes:
+        opening: after the first page, where that was full.
+        closing: after the last page, where that was told with it.
+    """
+
+    opening: int = 0
+    closing: int | None = None
 
 
 def _groups(content: Any, names: Sequence[str]) -> dict[str, list[Any]]:

@@ -83,6 +83,11 @@ def _carried(applied: Applied, comparison: Comparison, done: list[Operation]) ->
     draft = applied.resolution.draft
     pair = draft.books_id, draft.billing_id
     own = [operation for operation in done if (operation.books_id, operation.billing_id) == pair]
+    if draft.parts:
+        ending = any((link.books_id, link.billing_id) == pair for link in comparison.ended)
+        return not ending or any(operation.action is Action.FORGET for operation in own)
+    if draft.deleted_in is not None:
+        return any(operation.side is draft.deleted_in.other for operation in own)
     if draft.choice.kept is not None:
         target = draft.choice.kept.other
         differences = comparison.differences
@@ -94,7 +99,4 @@ def _carried(applied: Applied, comparison: Comparison, done: list[Operation]) ->
         return "void" in written or wanted <= written
     if draft.choice is Choice.IGNORE:
         return False
-    if draft.choice is Choice.UNLINK:
-        ending = any((link.books_id, link.billing_id) == pair for link in comparison.ended)
-        return not ending or any(operation.action is Action.FORGET for operation in own)
     return any(operation.action is Action.LINK for operation in own)

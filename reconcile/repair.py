@@ -25,7 +25,7 @@ from reconcile.errors import ConfigurationError
 from reconcile.evidence import RunFolder
 from reconcile.model.entities import ROWS_COLUMN, Entity, Side, key_of, label_column
 from reconcile.model.plan import Operation, Plan
-from reconcile.model.resolutions import Choice, Draft, Resolution, Status
+from reconcile.model.resolutions import DELETED, DELETED_FOR_GOOD, Choice, Draft, Resolution, Status
 from reconcile.model.runs import CENTRAL, Run
 from reconcile.model.snapshot import Snapshot, empty_rows
 from reconcile.session import Session
@@ -153,6 +153,16 @@ class Repair:
         own = own[(own["entity"] == row["entity"]) & (own["key"] == row["key"])]
         held = [name for name in own["field"][own["held"].astype(bool)] if keepable(entity, name)]
         name = f"{entity.singular} {row['label']}"
+        ways = str(row["ways"]).split(",")
+        gone = next((s for s in Side if {DELETED[s], DELETED_FOR_GOOD[s]} & {*ways}), None)
+        if gone is not None and not field:
+            if kept is not gone and DELETED_FOR_GOOD[gone] in ways:
+                raise ConfigurationError(
+                    f"{name} cannot be entered again in {gone.product}, which gives its number to one "
+                    f"{entity.singular} only. Enter it there under another number, or keep the deletion."
+                )
+            seen = {side: text for side, text in self._seen(row).items() if side != gone}
+            return self._decide(Choice.keep(kept), row, seen=seen, because=because)
         if not held:
             raise ConfigurationError(f"Nothing of {name} can be decided by keeping a side. {row['remedy']}")
         if field and field not in held:

@@ -17,9 +17,9 @@ from reconcile.compare.canonical import References, among
 from reconcile.compare.policy import written_fields
 from reconcile.compare.rules import AMBIGUOUS, DEPENDS, IGNORED, OTHER_CUSTOMER, TAKEN
 from reconcile.model.changes import Comparison, Decision
-from reconcile.model.entities import Entity, Side, field, key_of, side_and_id
+from reconcile.model.entities import ROWS_COLUMN, Entity, Side, field, key_of, side_and_id
 from reconcile.model.findings import Finding, Severity
-from reconcile.model.resolutions import Standing
+from reconcile.model.resolutions import DELETED, DELETED_FOR_GOOD, Standing
 from reconcile.model.snapshot import Snapshots
 
 RECORD_COLUMNS = {
@@ -35,7 +35,7 @@ RECORD_COLUMNS = {
     "reason": "str",
     "remedy": "str",
     "changed_in": "str",  # who changed it since both agreed: QuickBooks, ReliaBills, or both
-    "ways": "str",  # what a person can decide, comma-separated: keep, link, unlink, relink, ignore
+    "ways": "str",  # what a person can decide, comma-separated (model.resolutions.ways_to_decide)
     "ignored": "boolean",
     "decided": "str",  # what came of a decision about it; missing where there is none
     "waiting": "Int64",  # records that wait for this one
@@ -65,6 +65,8 @@ WAITING_COLUMNS = {
     "amount": "Int64",
     "currency": "str",
 }
+FOR_GOOD = {Entity.INVOICE: (Side.BILLING,)}
+"""Where a record that was deleted cannot be entered again: ReliaBills gives a number to one invoice only, for ever."""
 _TOGETHER = frozenset({AMBIGUOUS, OTHER_CUSTOMER, TAKEN})
 Node = tuple[Entity, str]
 
@@ -248,7 +250,11 @@ class _Collector:
             return
         if any(keepable(entity, row["field"]) for row in differences if row["decision"] == Decision.HELD):
             yield "keep"
-        if len(ids) == len(Side):
+        gone = [side for side in ids if ids[side] in self.sides[side][entity].gone]
+        if len(ids) == len(Side) and len(gone) == 1:
+            if keepable(entity, "void" if entity in ROWS_COLUMN else "active"):
+                yield (DELETED_FOR_GOOD if gone[0] in FOR_GOOD.get(entity, ()) else DELETED)[gone[0]]
+        elif len(ids) == len(Side):
             yield "unlink"
         elif any(finding.check in _TOGETHER for finding in findings):
             yield "link"

@@ -454,6 +454,19 @@ class _Comparer:
         return None
 
     def _story_of_deleted(self, position: int, side: Side, *, read: bool) -> _Story:
+        story = self._story_undecided(position, side, read=read)
+        pair = self.matching.pairs.iloc[position]
+        decided = self.resolving.ending(pair["books_id"], pair["billing_id"], side) if read and story.check else None
+        if decided is None:
+            return story
+        if self.entity is Entity.INVOICE and side is Side.BOOKS:
+            invoice = self.frames[Side.BILLING].loc[pair["billing_id"]]
+            if invoice["state"] != "open" or invoice["balance"] != invoice["total"]:
+                self.resolving.blocked(decided, "has payments in ReliaBills or was closed there")
+                return story
+        return _Story(GONE_FROM[side], "", f"was deleted in {side.product}; {self.resolving.applies(decided)}", "")
+
+    def _story_undecided(self, position: int, side: Side, *, read: bool) -> _Story:
         other = side.other
         if read:
             record_id = self.matching.pairs[f"{other}_id"].iloc[position]
@@ -471,7 +484,7 @@ class _Comparer:
                     GONE,
                     f"was deleted in {side.product} while it was changed in {other.product}",
                     f"Decide which is right: enter it again in {side.product}, or void or deactivate it in "
-                    f"{other.product}. Neither is done by itself.",
+                    f"{other.product}. Neither is done by itself; `reconcile conflicts COMPANY` has the commands.",
                 )
             taken_back = self.undone.loc[position].any()  # what deletes the rest of it does not end the original
             if self.entity is Entity.INVOICE and side is Side.BOOKS and not taken_back:

@@ -27,10 +27,10 @@ from reconcile.compare.overpaying import with_held_overpayments
 from reconcile.compare.policy import MONEY_FIELDS, result_fields, written_fields
 from reconcile.compare.protected import with_protection
 from reconcile.compare.resolving import without_links
-from reconcile.compare.rules import DEPENDS, DISPUTES, NOT_CARRIED, TO
+from reconcile.compare.rules import DEPENDS, DISPUTES, GONE_FROM, NOT_CARRIED, TO
 from reconcile.compare.simulation import agreements_after, simulate
 from reconcile.model.changes import Agreement, Comparison, Decision, Verdict, without_settled
-from reconcile.model.entities import FIELDS, ROW_FIELDS, Entity, Side, key_of, side_and_id
+from reconcile.model.entities import FIELDS, ROW_FIELDS, ROWS_COLUMN, Entity, Side, key_of, side_and_id
 from reconcile.model.findings import Finding, Severity
 from reconcile.model.guards import Guard, Permission
 from reconcile.model.plan import Action, Operation, Plan
@@ -346,24 +346,26 @@ class _Planner:
             yield _operation(entity, Action.FORGET, None, row, reason=f"{_sentence(row['reason'])}.")
 
     def _deleted(self, entity: Entity, changes: pd.DataFrame) -> Iterator[Operation]:
-        """Voids in ReliaBills of what was deleted in QuickBooks, where the company's policy carries that."""
-        gone = changes[(changes["verdict"] == Verdict.GONE_FROM_BOOKS) & ~changes["held"].astype(bool)]
-        gone = gone[~among(gone["books_id"], self.sides[Side.BOOKS][entity].frame["id"])]
-        if gone.empty:
-            return
-        versions = self._versions(entity, Side.BILLING)
-        for row in _rows(gone):
-            operation = _operation(
-                entity,
-                Action.VOID,
-                Side.BILLING,
-                row,
-                before={"void": False},
-                payload={"void": True},
-                agreed={"void": True},
-                reason=f"{_sentence(row['reason'])}.",
-            )
-            yield replace(operation, expected_version=versions.get(row["billing_id"]))
+        """The ends of what was deleted on the other side, where the company's policy or a person's decision says so."""
+        ending, live = ("void", False) if entity in ROWS_COLUMN else ("active", True)
+        for side in Side:
+            gone = changes[(changes["verdict"] == GONE_FROM[side]) & ~changes["held"].astype(bool)]
+            gone = gone[~among(gone[f"{side}_id"], self.sides[side][entity].frame["id"])]
+            if gone.empty:
+                continue
+            versions = self._versions(entity, side.other)
+            for row in _rows(gone):
+                operation = _operation(
+                    entity,
+                    Action.VOID if ending == "void" else Action.DEACTIVATE,
+                    side.other,
+                    row,
+                    before={ending: live},
+                    payload={ending: not live},
+                    agreed={ending: not live},
+                    reason=f"{_sentence(row['reason'])}.",
+                )
+                yield replace(operation, expected_version=versions.get(row[f"{side.other}_id"]))
 
     def _unlinked(self, entity: Entity) -> Iterator[Operation]:
         """The ends of links that people have decided on, whatever else waits."""

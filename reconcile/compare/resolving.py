@@ -27,6 +27,7 @@ from reconcile.model.snapshot import Scope, Snapshot
 
 Pair = tuple[str, str]
 
+_JOINING = (Choice.LINK, Choice.RELINK)
 _KNOWN_BY = ("customer_id", "total", "amount", "credit", "payment_date", "currency", "email", "void", "active")
 
 
@@ -75,7 +76,7 @@ class Resolving:
         self.entity = entity
         self.snapshots = snapshots
         self.open = [one for one in own if one.status is Status.OPEN]
-        self.apart = {_pair(one) for one in own if one.status is not Status.OPEN}
+        self.apart = {_pair(one) for one in own if one.status is not Status.OPEN and one.draft.parts}
         self.together: set[Pair] = set()
         self.ended: list[EndedLink] = []
         self._outcomes: dict[int, Applied] = {}
@@ -97,7 +98,7 @@ class Resolving:
     def links_left(self, agreement: Agreement) -> Agreement:
         """The agreement without the links that people end, and without tombstones of pairs they spoke about since."""
         links = agreement.frame
-        deciding = [*self._of(Choice.LINK, Choice.RELINK, Choice.UNLINK)]
+        deciding = [one for one in self._of(*Choice) if one.draft.parts or one.draft.choice in _JOINING]
         partner = {
             Side.BOOKS: dict(zip(links["books_id"], links["billing_id"], strict=True)) if deciding else {},
             Side.BILLING: dict(zip(links["billing_id"], links["books_id"], strict=True)) if deciding else {},
@@ -116,10 +117,10 @@ class Resolving:
         books_id, billing_id = _pair(one)
         others = {Side.BOOKS: partner[Side.BOOKS].get(books_id), Side.BILLING: partner[Side.BILLING].get(billing_id)}
         linked = others[Side.BOOKS] == billing_id
-        if linked and one.draft.choice is not Choice.UNLINK:
+        if linked and one.draft.choice in _JOINING:
             self._say(one, Standing.DONE, "They are linked.")
             return
-        moved = self._moved_records(one, needed=one.draft.choice is not Choice.UNLINK)
+        moved = self._back_again(one) or self._moved_records(one, needed=one.draft.choice is not Choice.UNLINK)
         if moved is not None:
             self._say(one, *moved)
             return
@@ -127,7 +128,7 @@ class Resolving:
             self._say(one, Standing.OUTDATED, "One of the two has been linked to another record since; relink it.")
             return
         old = {pair for pair in ((books_id, others[Side.BOOKS]), (others[Side.BILLING], billing_id)) if all(pair)}
-        if one.draft.choice is Choice.UNLINK:
+        if one.draft.parts:
             old &= {(books_id, billing_id)}
             self.apart.add((books_id, billing_id))
         else:
@@ -151,6 +152,35 @@ class Resolving:
                 names = ", ".join(_titles(self.entity, now, one.draft.seen[side]))
                 return Standing.OUTDATED, f"The record in {side.product} has changed since ({names})."
         return None
+
+    def _back_again(self, one: Resolution) -> tuple[Standing, str] | None:
+        """Why a decision about a deleted record does not count: it is there again, or was not looked for."""
+        gone = one.draft.deleted_in
+        record_id = one.draft.books_id if gone is Side.BOOKS else one.draft.billing_id
+        if gone is None or record_id is None or self._lacks(gone, record_id):
+            return None
+        if bool((self.snapshots[gone].frame["id"] == record_id).any()):
+            return Standing.OUTDATED, f"The record is in {gone.product} again."
+        return Standing.UNREAD, f"The record in {gone.product} was not read this time."
+
+    def ending(self, books_id: str, billing_id: str, gone: Side) -> Resolution | None:
+        """The decision that the deletion of a record on one side is right and its counterpart ends, if it counts."""
+        for one in self._of(Choice.keep(gone)):
+            if one.draft.deleted_in is gone and _pair(one) == (books_id, billing_id):
+                moved = self._moved_records(one, needed=True)
+                if moved is None:
+                    return one
+                self._say(one, *moved)
+        return None
+
+    def applies(self, one: Resolution) -> str:
+        """A decision is heeded; gives the reason to show."""
+        self._say(one, Standing.APPLIES, f"Decided: {one.words}.")
+        return f"is decided: {one.words}"
+
+    def blocked(self, one: Resolution, why: str) -> None:
+        """A decision stands, but a rule keeps it from being carried."""
+        self._say(one, Standing.BLOCKED, f"It was decided: {one.words}, but it {why}.")
 
     def _is_gone(self, side: Side, record_id: str) -> bool:
         snapshot = self.snapshots[side]
@@ -176,6 +206,10 @@ class Resolving:
         return {(str(books), str(billing)): int(row) for row, books, billing in zip(which, *ids, strict=True)}
 
     def _keep(self, one: Resolution, paired: Paired, cells: Cells, row: int) -> None:
+        back = self._back_again(one)
+        if back is not None:
+            self._say(one, *back)
+            return
         own = cells.frame[(cells.frame["row"] == row) & (cells.frame["decision"] != Decision.AGREED)]
         now = dict(zip(own["field"], seen_fields(paired, own), strict=True))
         moved = self._moved_fields(one, now)
@@ -272,6 +306,9 @@ class Resolving:
                     self._say(one, *moved)
                 else:
                     self._ignore(one)
+            elif one.draft.deleted_in is not None:
+                other = self._moved_records(one, needed=True)
+                self._say(one, *(self._back_again(one) or other or (Standing.UNREAD, "It was not compared this time.")))
             elif gone:
                 self._say(one, Standing.OUTDATED, f"The record is no longer in {' and '.join(gone)}.")
             elif len(present) == len(Side) and _pair(one) not in known:

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
-from reconcile.model.entities import Entity, Side, key_of
+from reconcile.model.entities import ROWS_COLUMN, Entity, Side, key_of
+
+DELETED = {side: f"deleted_in_{side}" for side in Side}
+"""Ways to decide where one side has deleted a record: it stays so, or it is entered again."""
+
+DELETED_FOR_GOOD = {side: f"deleted_in_{side}_for_good" for side in Side}
+"""The same where that side cannot have it again."""
 
 RECORD = "record"
 """The claim on a record as a whole, beside those on its single fields."""
@@ -58,7 +64,8 @@ class Draft:
         choice: what was decided.
         books_id, billing_id: the record on each side; ``None`` where it is not there.
         label: what a person knows it by. Hostile text.
-        fields: the fields decided on; empty for decisions about the whole record that are not about values.
+        fields: the fields decided on; empty for decisions about the whole record that are not about values, and where
+            one side has deleted it.
         whole: everything that differed was decided on, so that whatever else differs later makes it outdated.
         seen: what was seen, as canonical JSON texts: per field under its name, and per record under its side's name
             (:mod:`reconcile.compare.resolving` makes them).
@@ -84,10 +91,23 @@ class Draft:
         return tuple(key_of(side, record_id) for side, record_id in ids if record_id is not None)
 
     @property
+    def deleted_in(self) -> Side | None:
+        """The side that had deleted the record when a person decided whether it stays so; else ``None``."""
+        if self.choice.kept is None or self.fields:
+            return None
+        return next((side for side in Side if side not in self.seen), None)
+
+    @property
+    def parts(self) -> bool:
+        """Whether the two are not one record from here on: people say so, or it is to be entered again."""
+        gone = self.deleted_in
+        return self.choice is Choice.UNLINK or (gone is not None and self.choice.kept is gone.other)
+
+    @property
     def claims(self) -> tuple[tuple[str, str], ...]:
         """What nobody else may decide while this is open: record keys, each with a field or :data:`RECORD`."""
         fields = {name for name in self.seen if name not in list(Side)} if self.choice.kept is None else {*self.fields}
-        aspects = [*sorted(fields), *([RECORD] if self.choice.kept is None else [])]
+        aspects = [*sorted(fields), *([] if self.fields else [RECORD])]
         return tuple((key, aspect) for key in self.keys for aspect in aspects)
 
 
@@ -118,8 +138,12 @@ class Resolution:
     @property
     def what(self) -> str:
         """``keep QuickBooks``, ``ignore until 2026-12-01``."""
-        kept = self.draft.choice.kept
+        kept, gone = self.draft.choice.kept, self.draft.deleted_in
         what = f"keep {kept.product}" if kept is not None else self.draft.choice.value
+        if gone is not None:
+            what = (
+                f"enter it again in {gone.product}" if self.draft.parts else f"end it in {gone.other.product} as well"
+            )
         return what if self.draft.until is None else f"{what} until {self.draft.until.isoformat()}"
 
     @property
@@ -157,12 +181,28 @@ def ways_to_decide(company: str, entity: str, key: str, ways: str) -> tuple[Way,
     named = shlex.quote(record)
     other = f"{entity}:{Side(key.partition(':')[0]).other}:ID"
     both = (record, other) if key.startswith(Side.BOOKS) else (other, record)
+    ended = "void it" if Entity(entity) in ROWS_COLUMN else "make it inactive"
+    keeping = {side: f"reconcile resolve {start} {named} --keep {side} {reason}" for side in Side}
+    calling = {side: f'repair.keep({record!r}, "{side}", because="WHY")' for side in Side}
     known = {
+        **{
+            DELETED[side]: [
+                Way(f"the deletion is right: {ended} in {side.other.product}", keeping[side], calling[side]),
+                Way(f"enter it again in {side.product}", keeping[side.other], calling[side.other]),
+            ]
+            for side in Side
+        },
+        **{
+            DELETED_FOR_GOOD[side]: [
+                Way(f"the deletion is right: {ended} in {side.other.product}", keeping[side], calling[side])
+            ]
+            for side in Side
+        },
         "keep": [
             Way(
                 f"keep what {side.product} has",
-                f"reconcile resolve {start} {named} --keep {side} {reason}",
-                f'repair.keep({record!r}, "{side}", because="WHY")',
+                keeping[side],
+                calling[side],
             )
             for side in Side
         ],

@@ -130,8 +130,10 @@ def for_comparison(engine: Engine, company: str, today: date, run_id: str) -> tu
     over = (ResolutionRow.company == company, ResolutionRow.status == Status.OPEN.value, ResolutionRow.until <= today)
     for one in _found(engine, *over):
         close(engine, company, one.id, Status.OVER, "its date has come", run_id)
-    apart = (ResolutionRow.choice == Choice.UNLINK.value) & (ResolutionRow.status == Status.APPLIED.value)
-    return _found(engine, ResolutionRow.company == company, (ResolutionRow.status == Status.OPEN.value) | apart)
+    whole = (ResolutionRow.choice == Choice.UNLINK.value) | (ResolutionRow.fields == "")
+    applied = (ResolutionRow.status == Status.APPLIED.value) & whole
+    found = _found(engine, ResolutionRow.company == company, (ResolutionRow.status == Status.OPEN.value) | applied)
+    return tuple(one for one in found if one.status is Status.OPEN or one.draft.parts)
 
 
 def take(engine: Engine, company: str, numbers: Iterable[int], run_id: str) -> None:

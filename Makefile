@@ -52,6 +52,7 @@ lab: setup
 
 bench: setup
 	@$(BIN)/python benchmarks/night.py
+	@$(BIN)/python benchmarks/kernels.py
 
 lock: setup
 	@$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-header --no-emit-index-url --no-annotate --quiet pyproject.toml -o requirements.lock

@@ -5,16 +5,17 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from reconcile.model.entities import Entity, Side
 from reconcile.model.money import show
 from reconcile.model.plan import Action, Plan
 from reconcile.report.html import DASH, counted, missing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WIDTH = 900
 _DPI = 150
@@ -215,6 +216,9 @@ def _ageing_words(bars: Sequence[_Bar]) -> str:
 
 
 def _figure(height: float) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415  a third of a second; few need it
+    from matplotlib.figure import Figure  # noqa: PLC0415  the same
+
     figure = Figure(figsize=(WIDTH / 100, height), dpi=_DPI, facecolor="white")
     FigureCanvasAgg(figure)
     return figure

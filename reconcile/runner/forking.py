@@ -28,6 +28,12 @@ MODULES = (
     "reconcile.session",
     "reconcile.report",
     "great_expectations",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
+    "PIL.PngImagePlugin",
+    "pandas.core.arrays.arrow.extension_types",
+    "pandas.core.methods.to_dict",
+    "pyarrow.parquet",
 )
 """What runs import, sooner or later."""
 START_SECONDS = 120

@@ -91,6 +91,17 @@ class ForkedKernelManager(PrivateKernelManager):
             )
         await super().start_kernel(**kwargs)
 
+    async def shutdown_kernel(  # type: ignore[override]  # the same
+        self,
+        now: bool = False,  # noqa: FBT001, FBT002  as in what it overrides
+        restart: bool = False,  # noqa: FBT001, FBT002  the same
+    ) -> None:
+        """End it. At once means at once: to be interrupted first would only make it complain on standard error."""
+        if now and self.provisioner is not None and self.provisioner.has_process:
+            await self.provisioner.kill(restart=restart)
+            await self.provisioner.wait()
+        await super().shutdown_kernel(now=now, restart=restart)
+
 
 def engine_options() -> dict[str, Any]:
     """What papermill's engine is told about kernels.

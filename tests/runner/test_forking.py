@@ -302,6 +302,19 @@ def test_a_kernel_that_cannot_look_for_itself_ends_with_its_fork_server(own_serv
     assert with_kernel(ForkedKernelManager, story)
 
 
+def test_a_kernel_that_is_ended_at_once_is_not_interrupted_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = []
+    send = forking.ForkedKernel.send_signal
+
+    def noted(kernel: forking.ForkedKernel, number: int) -> None:
+        sent.append(number)
+        send(kernel, number)
+
+    monkeypatch.setattr(forking.ForkedKernel, "send_signal", noted)
+    printed("1")
+    assert sent == [signal.SIGKILL]
+
+
 # ---------------------------------------------------------------- what may be forked
 
 

@@ -59,6 +59,7 @@ class World:
     billing: Engine
     config: Config
     sessions: list[Session] = field(default_factory=list)
+    company: str = COMPANY
 
     def sync(self, *, apply: bool = True, mode: str = "census", plan: str = "") -> Run:
         """One interactive run from opening to tie-out, as an analyst would run the cells."""
@@ -74,7 +75,7 @@ class World:
 
     def open(self, *, apply: bool = True, mode: str = "census", plan: str = "") -> Session:
         """Open a run."""
-        session = Session.open(company=COMPANY, apply=apply, mode=mode, plan_to_enforce=plan)
+        session = Session.open(company=self.company, apply=apply, mode=mode, plan_to_enforce=plan)
         self.sessions.append(session)
         return session
 
@@ -82,7 +83,7 @@ class World:
         """The newest run, as the state knows it."""
         engine = open_state(self.config.state_url)
         try:
-            return runs.find(engine, COMPANY, limit=1)[0]
+            return runs.find(engine, self.company, limit=1)[0]
         finally:
             engine.dispose()
 
@@ -103,6 +104,22 @@ class World:
         return self.books.save(
             "Item", Name=name, Type="Service", UnitPrice=price, IncomeAccountRef={"value": account["Id"]}
         )
+
+
+def another_company(world: World, company: str) -> World:
+    """A second company of the same configuration and state, with a QuickBooks and a ReliaBills of its own."""
+    quickbooks = _new_company(world.quickbooks)
+    path = world.root / "reconcile.toml"
+    written = path.read_text(encoding="utf-8")
+    section = written[written.index(f"[companies.{world.company}]") :]
+    section = section.replace(f"[companies.{world.company}", f"[companies.{company}")
+    section = section.replace(world.quickbooks.realm_id, quickbooks.realm_id).replace("billing.db", f"{company}.db")
+    path.write_text(f"{written}\n{section}", encoding="utf-8")
+    config = load_config(path)
+    store_credentials(config, company, {name: getattr(quickbooks, name) for name in SECRETS})
+    billing = create_database(str(world.root / f"{company}.db"), company_id=company, company_name=company)
+    desk = BooksDesk(quickbooks.base_url, quickbooks.realm_id, quickbooks.access_token)
+    return World(world.root, quickbooks, desk, billing, config, world.sessions, company)
 
 
 _REALMS = count(9341453000000001)

@@ -18,13 +18,13 @@ from reconcile.errors import DeferredError, DisconnectedError, StepFailedError, 
 from reconcile.model.entities import Entity, Side
 from reconcile.model.runs import Outcome, Run
 from reconcile.sandbox.billing import day
-from reconcile.sandbox.quickbooks.process import running_quickbooks
+from reconcile.sandbox.quickbooks.process import QuickBooksSandbox, running_quickbooks
 from reconcile.session import Session
 from reconcile.sides.billing import BillingWriter
 from reconcile.sides.quickbooks import QuickBooksSession
 from reconcile.state import permissions
 from reconcile.state.database import open_state
-from tests.night.conftest import COMPANY, TODAY, World, _world
+from tests.night.conftest import COMPANY, TODAY, World, _world, another_company
 from tests.night.desks import (
     L,
     agreed,
@@ -414,17 +414,20 @@ def names_in_books_by_another_connection(world: World) -> set[str]:
         return set(connection.execute(text("select books_id from link")).scalars())
 
 
-def test_a_revoked_company_needs_reconnect_is_said_once_and_intuit_is_not_asked_again(world: World) -> None:
-    agreed(world)
-    quickbooks = world.quickbooks
+def revoke(quickbooks: QuickBooksSandbox) -> None:
+    """The customer disconnects the program."""
     document = requests.get(quickbooks.discovery_url, timeout=10).json()
-    revoked = requests.post(
+    requests.post(
         document["revocation_endpoint"],
         json={"token": quickbooks.refresh_token},
         auth=(quickbooks.client_id, quickbooks.client_secret),
         timeout=10,
-    )
-    assert revoked.status_code == 200
+    ).raise_for_status()
+
+
+def test_a_revoked_company_needs_reconnect_is_said_once_and_intuit_is_not_asked_again(world: World) -> None:
+    agreed(world)
+    revoke(world.quickbooks)
     since = set()
     for _ in range(2):
         admin(world, "calls", "DELETE")
@@ -438,3 +441,29 @@ def test_a_revoked_company_needs_reconnect_is_said_once_and_intuit_is_not_asked_
     assert len(since) == 1
     asked = [str(call) for call in admin(world, "calls", "GET")["calls"]]
     assert not [call for call in asked if "tokens/bearer" in call]
+
+
+def test_a_customer_who_revokes_one_company_stops_that_one_and_no_other(world: World) -> None:
+    """Two companies of one state and one configuration, run in turn as a night runs them."""
+    other = another_company(world, "diegos")
+    agreed(world)
+    agreed(other)
+    revoke(world.quickbooks)
+    renewals = []
+    for number, name in enumerate(("Cool Cars", "Red Rock Diner")):
+        customer_in_billing(world, name)
+        other.new_customer_in_books(name)
+        admin(world, "calls", "DELETE")
+        with pytest.raises(DisconnectedError, match="needs reconnect"):
+            world.sync()
+        asked = [str(call) for call in admin(world, "calls", "GET")["calls"]]
+        renewals.append(sum("tokens/bearer" in call for call in asked))
+        assert world.last_run().outcome is Outcome.DISCONNECTED
+        agreed(other)
+        assert len(billing_rows(other, "select * from customers")) == number + 1
+    assert renewals == [1, 0]
+    assert billing_rows(world, "select count(*) from customers") == [(2,)]
+    with pytest.raises(DisconnectedError, match="`reconcile connect craigs`"):
+        world.sync()
+    assert "diegos" not in world.last_run().reason
+    quiet(other)

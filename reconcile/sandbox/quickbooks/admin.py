@@ -97,7 +97,7 @@ class Admin:
         return self._state(request, body)
 
     def _limits(self, request: Request, body: Any) -> JsonObject:
-        """`{"preset": "real"}` or `"off"`, or some of per_second, per_minute, concurrent, batches_per_minute."""
+        """`{"preset": "real"}` or `"off"`, or some of those that :class:`Limits` has."""
         preset = {"real": REAL, "off": UNLIMITED}
         if "preset" in body:
             if body["preset"] not in preset:

@@ -27,7 +27,7 @@ from reconcile.sandbox.quickbooks.admin import Admin
 from reconcile.sandbox.quickbooks.clock import parse_date, stamp
 from reconcile.sandbox.quickbooks.company import Company, Options
 from reconcile.sandbox.quickbooks.faults import FaultError, GatewayFault
-from reconcile.sandbox.quickbooks.limits import ThrottledError
+from reconcile.sandbox.quickbooks.limits import MailsUsedUpError, ThrottledError
 from reconcile.sandbox.quickbooks.numbers import NotJsonError, parse, render
 from reconcile.sandbox.quickbooks.oauth import ACCOUNTING, SCOPES, BearerError, OAuthError
 from reconcile.sandbox.quickbooks.server import Server
@@ -141,11 +141,12 @@ class _Api:
 
     async def _limited(self, company: Company, request: Request, segments: list[str], raw: bytes) -> Response:
         realm = company.state.realm
-        batch = [part.lower() for part in segments] == ["batch"]
+        named = [part.lower() for part in segments]
+        batch, report = named == ["batch"], named[:1] == ["reports"]
         weight = _weight(raw) if batch and self._server.switches.batch_call_weight == "items" else 1
         try:
-            reads = request.method == "GET" or [part.lower() for part in segments] == ["query"]
-            with self._server.meters[realm].call(batch=batch, reads=reads, weight=weight):
+            reads = request.method == "GET" or named == ["query"]
+            with self._server.meters[realm].call(batch=batch, report=report, reads=reads, weight=weight):
                 # Calls here are over before the next one is looked at; they are concurrent only if they last.
                 least = _SERVICE_SECONDS if self._server.meters[realm].counts_concurrent_calls else 0.0
                 if seconds := max(self._server.latency_seconds, least):
@@ -217,7 +218,7 @@ class _Api:
     def _post(self, company: Company, request: Request, segments: list[str], raw: bytes) -> bytes:
         params = request.query_params
         if len(segments) == _ACTION and segments[2].lower() == "send":
-            return company.send(segments[0], segments[1], params.get("sendTo", ""), params.get("requestid", ""))
+            return self._sent(company, segments, params.get("sendTo", ""), params.get("requestid", ""))
         if len(segments) != 1:
             raise faults.no_resource_method("POST", self._server.switches.unsupported_operation_status)
         options = Options(
@@ -229,6 +230,16 @@ class _Api:
             what = f"{options.operation} on entity {segments[0].lower()}"
             raise faults.unsupported(what, self._server.switches.unsupported_operation_status)
         return company.write(segments[0], raw, options)
+
+    def _sent(self, company: Company, segments: list[str], address: str, request_id: str) -> bytes:
+        try:
+            with self._server.meters[company.state.realm].mail():
+                return company.send(segments[0], segments[1], address, request_id)
+        except MailsUsedUpError:
+            if self._server.switches.mail_limit_answer == "throttled":
+                raise ThrottledError from None
+            allowed = self._server.limits.mails_per_day
+            raise faults.business(f"A sandbox company sends no more than {allowed} emails a day.") from None
 
     def query(self, company: Company, request: Request, segments: list[str], raw: bytes) -> bytes:
         """GET or POST /query."""

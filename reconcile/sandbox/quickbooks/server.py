@@ -122,7 +122,7 @@ class Server:
             settings.show_tax_engine(state)
         store.watchers.append(self.deliveries.watcher(realm))
         self.companies[realm] = Company(state)
-        self.meters[realm] = Meter(lambda: self.limits, time.monotonic, lambda: self.clock.today().isoformat()[:7])
+        self.meters[realm] = Meter(lambda: self.limits, time.monotonic, lambda: self.clock.today().isoformat())
         access, refresh = self.authority.connection_of(realm) or self.authority.connect(realm)
         return Keys(realm, self.authority.client_id, self._client_secret, access, refresh)
 

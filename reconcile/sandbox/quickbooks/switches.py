@@ -48,6 +48,8 @@ class Switches:
         send_moves_sync_token: Sending a form by mail raises its SyncToken.
         retry_after_seconds: Value of Retry-After on 429; 0 sends no such header.
         throttle_body: Shape of a 429.
+        mail_limit_answer: A mail over the day's limit of a sandbox is throttled with 429, or refused with 6000; only
+            that there is a limit is documented.
         authentication_fault: A bad bearer token is refused by the gateway (3200), or with the older fault 100, in XML.
         batch_call_weight: Calls that a batch counts for in the ordinary limit: one, or one per item.
         inactive_names_collide: The name of a deactivated customer, vendor or employee stays taken.
@@ -124,6 +126,7 @@ class Switches:
     send_moves_sync_token: bool = False
     retry_after_seconds: int = 0
     throttle_body: Literal["xml", "json"] = "xml"
+    mail_limit_answer: Literal["throttled", "fault"] = "throttled"
     authentication_fault: Literal["gateway", "general"] = "gateway"
     batch_call_weight: Literal["one", "items"] = "one"
     inactive_names_collide: bool = False

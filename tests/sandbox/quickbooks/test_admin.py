@@ -4,6 +4,7 @@ import concurrent.futures
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -246,3 +247,81 @@ def test_a_rule_that_cannot_be_understood_is_refused_with_a_sentence(sandbox: Qu
         response = requests.post(f"{sandbox.base_url}/admin/faults", json=body, timeout=10)
         assert response.status_code == 400
         assert response.json()["error"]
+
+
+@pytest.mark.parametrize("limit", ["batches_per_minute", "company_batches_per_minute"])
+def test_batches_are_limited_for_a_program_and_for_all(admin: Any, sandbox: QuickBooksSandbox, limit: str) -> None:
+    company = Counted(admin, sandbox)
+    admin("POST", "/limits", {limit: 2})
+    items = [{"bId": "1", "Query": "select * from Term"}]
+    assert [company.post("batch", BatchItemRequest=items) for _ in range(3)] == [200, 200, 429]
+    assert company.get("preferences") == 200
+
+
+def test_reports_have_a_limit_of_their_own(admin: Any, sandbox: QuickBooksSandbox) -> None:
+    company, other = Counted(admin, sandbox), Counted(admin, sandbox)
+    admin("POST", "/limits", {"reports_per_minute": 2})
+    assert [company.get(f"reports/{name}") for name in ("CustomerBalance", "AgedReceivables", "CustomerBalance")] == [
+        200,
+        200,
+        429,
+    ]
+    assert company.get("preferences") == 200
+    assert other.get("reports/CustomerBalance") == 200
+
+
+def test_a_sandbox_company_mails_so_often_a_day(admin: Any, sandbox: QuickBooksSandbox) -> None:
+    admin("POST", "/switches", {"access_token_seconds": 10 * 86_400})
+    company, other = Counted(admin, sandbox, "craigs"), Counted(admin, sandbox, "craigs")
+    admin("POST", "/limits", {"mails_per_day": 2})
+    here, nowhere = "invoice/130/send?sendTo=a@example.com", "invoice/130/send?sendTo=nobody"
+    assert [company.post(nowhere) for _ in range(3)] == [400] * 3
+    assert [company.post(here) for _ in range(3)] == [200, 200, 429]
+    assert company.get("invoice/130") == 200
+    assert other.post(here) == 200
+    admin("POST", "/switches", {"mail_limit_answer": "fault"})
+    refused = company.post(here)
+    admin("POST", "/switches", {"mail_limit_answer": "throttled", "access_token_seconds": 3_600})
+    assert refused == 400
+    assert company.said.json()["Fault"]["Error"][0]["code"] == "6000"
+    assert "no more than 2 emails a day" in company.said.text
+    admin("POST", "/clock", {"shift_seconds": 86_400})
+    assert company.post(here) == 200
+
+
+def test_real_limits_are_intuit_s(admin: Any) -> None:
+    admin("POST", "/limits", {"preset": "real"})
+    assert admin("GET", "")["limits"] == {
+        "per_second": 10,
+        "per_minute": 500,
+        "concurrent": 10,
+        "batches_per_minute": 40,
+        "company_batches_per_minute": 120,
+        "reports_per_minute": 200,
+        "mails_per_day": 40,
+        "reads_per_month": 0,
+    }
+
+
+class Counted:
+    """A company of its own, for whose calls only the status counts."""
+
+    def __init__(self, admin: Any, sandbox: QuickBooksSandbox, sample: str = "empty") -> None:
+        self.realm = str(next(_REALMS))
+        self.said = requests.Response()
+        self._keys = admin("POST", "/companies", {"realm": self.realm, "sample": sample})
+        self._base = f"{sandbox.base_url}/v3/company/{self.realm}"
+
+    def get(self, path: str) -> int:
+        return self._call("GET", path)
+
+    def post(self, path: str, **body: Any) -> int:
+        return self._call("POST", path, json=body or None)
+
+    def _call(self, method: str, path: str, **how: Any) -> int:
+        headers = {"Authorization": f"Bearer {self._keys['access_token']}", "Accept": "application/json"}
+        self.said = requests.request(method, f"{self._base}/{path}", headers=headers, timeout=10, **how)
+        return self.said.status_code
+
+
+_REALMS = count(8801)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
@@ -26,7 +25,6 @@ class Boundaries:
     def __init__(self) -> None:
         self.names: list[str] = []
         self.deadly = 0
-        self.watch: Callable[[str], None] | None = None
         self._opened = False
 
     def reach(self, name: str) -> None:
@@ -34,14 +32,13 @@ class Boundaries:
         if not self._opened:
             return
         self.names.append(name)
-        if self.watch is not None:
-            self.watch(name)
         if len(self.names) == self.deadly:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def open(self, deadly: int = 0) -> None:
         """Count from here; the boundary of this number is deadly (0: none)."""
-        self.names = []
+        if not self._opened:
+            self.names = []
         self.deadly = deadly
         self._opened = True
 

@@ -23,12 +23,24 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from reconcile.sandbox.quickbooks.process import QuickBooksSandbox
 from tests.crash import child, invariants
-from tests.crash.child import Ended
+from tests.crash.books import local_quickbooks
+from tests.crash.child import Circumstances, Ended
 from tests.crash.invariants import Image
-from tests.crash.worlds import PostgresState, SmallWorld, SqliteState, a_working_day, before_the_first_sync, fast_folder
+from tests.crash.worlds import (
+    DECIDED,
+    PostgresState,
+    SmallWorld,
+    SqliteState,
+    a_day_of_disagreement,
+    a_working_day,
+    before_the_first_sync,
+    decided,
+    fast_folder,
+)
 
-WORLDS = ("first", "day")
+WORLDS = ("first", "day", "undo", "decided")
 QUIET = "Nothing had to be written"
 
 
@@ -58,41 +70,77 @@ class Explorer:
         self._report = report
         self._known: set[str] = set()
         self._quiet: set[str] = set()
+        self._wanted = ""
+        self._undone = ""
         before_the_first_sync(world)
-        if which == "day":
-            self._undisturbed()
-            a_working_day(world)
+        if which != "first":
+            self._run_of_its_own(child.AS_USUAL)
+            (a_day_of_disagreement if which == "decided" else a_working_day)(world)
+        if which == "undo":
+            self._undone = str(self._run_of_its_own(child.AS_USUAL).told["run"])
+        if which == "decided":
+            child.run(world, under=Circumstances(apply=False))
+            told = child.forked(world, lambda: decided(world)).told
+            if "error" in told:
+                raise RuntimeError(str(told))
+        self.under = self._circumstances()
         world.keep("start")
         self.before = invariants.image(world)
-        ended = self._undisturbed()
+        ended = self._run_of_its_own(self.under)
+        self._wanted = str(ended.told["outcome"])
         self.names = ended.boundaries
         self.after: Image = invariants.image(world)
         report.boundaries[which] = len(self.names)
         if list(invariants.broken_in_the_end(world, self.after)):
             raise RuntimeError("the undisturbed run is broken itself")
+        if which == "decided":
+            self._insist_on_decisions()
         self._check_quiet("undisturbed")
 
-    def _undisturbed(self) -> Ended:
-        ended = child.run(self._world)
-        if not _agreed(ended):
+    def _insist_on_decisions(self) -> None:
+        """All other runs are compared with the undisturbed one, so what was decided has to stand after that."""
+        for side in ("QuickBooks", "ReliaBills"):
+            for entity, label, name, value in DECIDED:
+                (record,) = self.after[side, entity.value, label]
+                if record[name] != value:
+                    raise RuntimeError(f"{value!r} was decided for {name} of {label}, {side} has {record[name]!r}")
+
+    def _circumstances(self) -> Circumstances:
+        """Under which the run is carried out that is killed: an undo needs a plan, which a person has looked at."""
+        if not self._undone:
+            return child.AS_USUAL
+        planned = child.run(self._world, under=Circumstances(undo=self._undone, apply=False))
+        return Circumstances(undo=self._undone, plan=str(planned.told["run"]))
+
+    def _run_of_its_own(self, under: Circumstances) -> Ended:
+        ended = child.run(self._world, under=under)
+        if not self._as_wanted(ended):
             raise RuntimeError(f"the undisturbed run does not agree: {ended.told}")
         return ended
 
+    def _as_wanted(self, ended: Ended) -> bool:
+        """Both sides agree; after an undo or a decision as far as a run that nobody disturbed comes to agree."""
+        known = {self._wanted} if self._wanted else {"agreed", "agreed except held"}
+        return ended.told.get("outcome") in known and bool(ended.told.get("green"))
+
     def everywhere(self, first: int, upto: int) -> None:
         """One crash at each boundary, each recovered from."""
-        self._each_boundary("start", self.names[:upto], first=first)
+        self._each_boundary("start", self.names[:upto], self.under, first=first)
 
     def one(self, deadly: Sequence[int]) -> None:
         """Killed at these boundaries, one run after the other; then a run that is left alone."""
         self._world.put_back("start")
+        under = self.under
         for number in deadly:
-            ended = child.run(self._world, number)
+            ended = child.run(self._world, number, under)
             self._report.crashes += ended.killed
             where = f"{self._which} {number}"
             self._say(where, invariants.broken_at_once(self._world, self.before, self.after))
             for row in self._world.state.rows("select step, action, side, record_key, status, evidence from journal"):
                 sys.stderr.write(f"{where}: {row}\n")
+            under = self._circumstances()
         self._known.clear()
+        self.share = 1.0
         self._recover("in the end")
 
     def in_recovery(self, until: int) -> None:
@@ -100,33 +148,33 @@ class Explorer:
         while self._report.crashes < until:
             deadly = self._draw.randint(1, len(self.names))
             self._world.put_back("start")
-            ended = child.run(self._world, deadly)
+            ended = child.run(self._world, deadly, self.under)
             if not ended.killed:
                 raise RuntimeError(f"boundary {deadly} was not reached")
             self._report.crashes += 1
+            under = self._circumstances()
             self._world.keep("again")
-            recovered = child.run(self._world)
+            recovered = child.run(self._world, under=under)
             before = self._report.crashes
-            self._each_boundary("again", recovered.boundaries, f"{deadly} ", of_each=1 / 3)
+            self._each_boundary("again", recovered.boundaries, under, f"{deadly} ", of_each=1 / 3)
             self._report.crashes_in_recovery += self._report.crashes - before
 
     def _each_boundary(
-        self, start: str, names: Sequence[str], told: str = "", of_each: float = 1.0, first: int = 1
+        self,
+        start: str,
+        names: Sequence[str],
+        under: Circumstances,
+        told: str = "",
+        of_each: float = 1.0,
+        first: int = 1,
     ) -> None:
         """From this world, one crash at each boundary of a run (or a drawn share of them), each recovered from."""
         self._world.put_back(start)
-        with child.planned_once(self._world) as planned:
-            if "error" in planned.first:
-                self._say(f"{told}no plan", [str(planned.first)])
-                return
+        with child.in_places(self._world, under) as waiting:
             for deadly in range(first, len(names) + 1):
                 if self._draw.random() >= of_each:
                     continue
-                if planned.before(deadly):
-                    self._world.put_back(start)
-                    ended = child.run(self._world, deadly)
-                else:
-                    ended = planned.carry_out(deadly)
+                ended = waiting.killed_at(deadly)
                 where = f"{self._which} {told}{deadly} ({names[deadly - 1]})"
                 if not ended.killed:
                     self._say(where, [f"was not reached: {ended.told}"])
@@ -142,9 +190,9 @@ class Explorer:
         self._known.add(fingerprint)
         if self._draw.random() >= self.share:
             return
-        ended = child.run(self._world)
+        ended = child.run(self._world, under=self._circumstances())
         self._report.recoveries += 1
-        if not _agreed(ended):
+        if not self._as_wanted(ended):
             self._say(where, [f"the next run does not agree: {ended.told}"])
         self._say(where, invariants.broken_in_the_end(self._world, self.after))
         self._check_quiet(where)
@@ -156,7 +204,7 @@ class Explorer:
         self._quiet.add(fingerprint)
         ended = child.run(self._world)
         self._report.quiet_runs += 1
-        if not _agreed(ended) or not ended.told["reason"].startswith(QUIET):
+        if not self._as_wanted(ended) or QUIET not in ended.told["reason"]:
             self._say(where, [f"the run after that is not quiet: {ended.told}"])
 
     def _say(self, where: str, broken: Sequence[str]) -> None:
@@ -165,17 +213,13 @@ class Explorer:
             sys.stderr.write(f"{where}: {one[:1500]}\n")
 
 
-def _agreed(ended: Ended) -> bool:
-    return ended.told.get("outcome") == "agreed" and bool(ended.told.get("green"))
-
-
 @dataclass(frozen=True)
 class Wanted:
     """What is explored.
 
     Attributes:
         state: ``sqlite``, or the address of an empty PostgreSQL database.
-        worlds: ``first``, ``day``.
+        worlds: ``first`` sync, a working ``day``, the ``undo`` of such a day, a day after which people ``decided``.
         crashes: at least so many; once every boundary had one, recoveries are killed, too.
         share: of the different worlds that crashes leave, how many are recovered from.
         seed: what draws.
@@ -199,9 +243,10 @@ def explore(wanted: Wanted) -> Report:
     started, cpu = time.monotonic(), sum(os.times()[:4])
     child.prepare()
     for position, which in enumerate(wanted.worlds, start=1):
-        with tempfile.TemporaryDirectory(dir=fast_folder()) as folder:
+        with tempfile.TemporaryDirectory(dir=fast_folder()) as folder, local_quickbooks() as quickbooks:
             draw = random.Random(f"{wanted.seed} {which} {report.state}")  # noqa: S311  a seed replays it
-            explorer = Explorer(_made(Path(folder), wanted.state), which, report, draw, wanted.share)
+            world = _made(Path(folder), wanted.state, quickbooks)
+            explorer = Explorer(world, which, report, draw, wanted.share)
             if wanted.at:
                 explorer.one(wanted.at)
                 continue
@@ -211,9 +256,9 @@ def explore(wanted: Wanted) -> Report:
     return report
 
 
-def _made(root: Path, state: str) -> SmallWorld:
+def _made(root: Path, state: str, quickbooks: QuickBooksSandbox) -> SmallWorld:
     kept = SqliteState(root / "state.db") if state == "sqlite" else PostgresState(state)
-    return SmallWorld.made(root, kept)
+    return SmallWorld.made(root, kept, quickbooks)
 
 
 def main() -> int:

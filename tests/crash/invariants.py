@@ -18,7 +18,7 @@ from reconcile.model.entities import Entity
 from reconcile.state import audit, lease
 from reconcile.state.database import open_state
 from reconcile.state.journal import Journal
-from tests.crash.filed import stored, told
+from tests.crash.child import told
 from tests.crash.worlds import COMPANY, SmallWorld
 
 Record = Mapping[str, Any]
@@ -33,13 +33,6 @@ _TABLES = {
     Entity.TAX_RATE: ("tax_rates", "name"),
     Entity.INVOICE: ("invoices", "number"),
     Entity.PAYMENT: ("payments", "reference"),
-}
-_LABELS = {
-    Entity.CUSTOMER: "display_name",
-    Entity.PRODUCT: "name",
-    Entity.TAX_RATE: "name",
-    Entity.INVOICE: "number",
-    Entity.PAYMENT: "reference",
 }
 _REFERENCES = {
     "customer_id": Entity.CUSTOMER,
@@ -58,13 +51,8 @@ def image(world: SmallWorld) -> Image:
 
 
 def _books(world: SmallWorld) -> Iterator[tuple[str, str, str, Record]]:
-    records = stored(world.books())
-    labels = {
-        entity: {key: record[_LABELS[entity]] for key, record in records[entity.value].items()} for entity in Entity
-    }
-    for entity in Entity:
-        for key, record in records[entity.value].items():
-            yield "QuickBooks", entity.value, labels[entity][key], _labelled(record, labels)
+    for entity, label, record in world.books.image():
+        yield "QuickBooks", entity, label, record
 
 
 def _billing(world: SmallWorld) -> Iterator[tuple[str, str, str, Record]]:
@@ -157,9 +145,9 @@ def money(seen: Image) -> Iterator[str]:
 def journalled(world: SmallWorld) -> Iterator[str]:
     """I2: whatever left, and whatever a side has done, stands in the journal as sent."""
     known = {row["request_id"]: row["status"] for row in world.state.rows("select request_id, status from journal")}
-    left = set(told(world.root / "left.log"))
+    left = set(told(world.left))
     done = {row["request_id"] for row in world.billing_rows("select request_id from sync_requests")}
-    for request_id in sorted({*left, *done, *world.books()._answers}):
+    for request_id in sorted({*left, *done}):
         if known.get(request_id, "nothing") in {"nothing", "intent"}:
             yield f"request {request_id} left, the journal says {known.get(request_id, 'nothing')}"
 
@@ -208,6 +196,9 @@ def broken_after_healing(
     findings: Sequence[Mapping[str, Any]],
     last: Mapping[tuple[Entity, str, str], Any],
     ended: Collection[tuple[Entity, str]],
+    *,
+    decided: Mapping[tuple[Entity, str, str], Any],
+    told: Collection[tuple[Entity, str]],
 ) -> list[str]:
     """What does not hold once everything was healed and run twice.
 
@@ -216,9 +207,11 @@ def broken_after_healing(
         findings: of the last run.
         last: the value that a person gave a field last, by entity, label and field.
         ended: what a person deleted.
+        decided: what a person decided a field to be that nobody has touched since.
+        told: of what a person decided that the sides need not be alike in it.
     """
     seen = image(world)
-    shown = {(Entity(one["entity"]), one["label"]) for one in findings if one["severity"] != "note"}
+    shown = {(Entity(one["entity"]), one["label"]) for one in findings if one["severity"] != "note"} | {*told}
     return [
         *never_two(seen),
         *money(seen),
@@ -231,6 +224,7 @@ def broken_after_healing(
         *_late_holders_are_refused(world),
         *_nothing_lost(seen, shown, last, ended),
         *_alike(seen, shown),
+        *_as_decided(seen, decided, ended),
     ]
 
 
@@ -304,15 +298,39 @@ def _nothing_lost(
             continue
         for side in ("QuickBooks", "ReliaBills"):
             for record in seen.get((side, entity.value, label), []):
-                if _field(record, name) != value:
-                    yield f"{name} of {entity} {label} was last made {value!r}, {side} has {_field(record, name)!r}"
+                if value_of(record, name) != value:
+                    yield f"{name} of {entity} {label} was last made {value!r}, {side} has {value_of(record, name)!r}"
     for entity, label in ended:
-        there = [side for side in ("QuickBooks", "ReliaBills") if (side, entity.value, label) in seen]
+        there = [
+            side
+            for side in ("QuickBooks", "ReliaBills")
+            for record in seen.get((side, entity.value, label), [])
+            if not _over(record)
+        ]
         if there and (entity, label) not in shown:
             yield f"{entity} {label} was deleted, is still in {' and '.join(there)}, and nobody is told"
 
 
-def _field(record: Record, name: str) -> Any:
+def _as_decided(
+    seen: Image, decided: Mapping[tuple[Entity, str, str], Any], ended: Collection[tuple[Entity, str]]
+) -> Iterator[str]:
+    """What a person decided is what stands in the end, on both sides."""
+    for (entity, label, name), value in decided.items():
+        if (entity, label) in ended:
+            continue
+        for side in ("QuickBooks", "ReliaBills"):
+            for record in seen.get((side, entity.value, label), []):
+                if value_of(record, name) != value:
+                    yield f"{value!r} was decided for {name} of {entity} {label}, {side} has {value_of(record, name)!r}"
+
+
+def _over(record: Record) -> bool:
+    """Whether it is void or inactive."""
+    return bool(value_of(record, "void")) or ("active" in record and not record["active"])
+
+
+def value_of(record: Record, name: str) -> Any:
+    """What it holds, by our name of the field and alike on both sides."""
     if name == "void":
         return bool(record.get("void")) or record.get("state") == "void"
     return bool(record[name]) if name == "active" else record.get(name)
@@ -324,27 +342,29 @@ def _alike(seen: Image, shown: Collection[tuple[Entity, str]]) -> Iterator[str]:
         entity = Entity(kind)
         (record, *_) = seen[side, kind, label]
         other = seen.get(("ReliaBills" if side == "QuickBooks" else "QuickBooks", kind, label))
-        ended = _field(record, "void") or ("active" in record and not record["active"])
-        if (entity, label) in shown or (ended and other is None):
+        if (entity, label) in shown or (_over(record) and other is None):
             continue
         if other is None:
             yield f"{entity} {label} is in {side} only, and nobody is told"
             continue
         for name in ("total", "amount", "void"):
             known = name == "void" or name in record
-            if known and _field(record, name) != _field(other[0], name):
+            if known and value_of(record, name) != value_of(other[0], name):
                 yield f"{name} of {entity} {label} differs, and nobody is told"
 
 
 def memory(world: SmallWorld) -> str:
     """A fingerprint of all that a run reads: both sides, links, bases, and the journal but for times and runs.
 
-    Two moments with the same fingerprint have the same future.
+    Two moments with the same fingerprint have the same future. What QuickBooks remembers of requests need not be in it:
+    each request that it has carried out shows in the version of a record.
     """
-    books = world.books()
     content = {
-        "books": stored(books),
-        "answers": sorted(books._answers),
+        "books": [
+            {name: value for name, value in record.items() if name != "MetaData"}
+            for kind in world.books.everything().values()
+            for record in kind.values()
+        ],
         "billing": {
             table: [
                 {name: value for name, value in row.items() if name != "updated_at"}
@@ -356,6 +376,7 @@ def memory(world: SmallWorld) -> str:
         "bases": world.state.rows(
             "select link_id, books_version, billing_version, fields, unsettled from base order by link_id"
         ),
+        "decisions": world.state.rows("select id, status from resolution order by id"),
         "journal": world.state.rows(
             "select identity, generation, request_id, status, target_id, version_after from journal order by id"
         ),

@@ -17,20 +17,22 @@ from psycopg import sql
 from sqlalchemy import Engine, select
 
 from reconcile.config import CONFIG_VARIABLE, load_config
-from reconcile.model.entities import Entity, Side
+from reconcile.connections import store_credentials
+from reconcile.model.entities import Entity
+from reconcile.repair import Repair
 from reconcile.sandbox.billing import day, ledger
 from reconcile.sandbox.billing.database import create_database, open_database, transaction
 from reconcile.sandbox.billing.schema import Invoice, Payment, TaxRate
-from reconcile.sides.quickbooks.writer import MEMORY
-from reconcile.sides.side import RequestMemory
+from reconcile.sandbox.quickbooks.process import QuickBooksSandbox
 from reconcile.state import settings
 from reconcile.state.database import migrate, open_state
 from reconcile.state.tokens import make_key_file
-from tests.crash.filed import FiledSide, Trouble
+from tests.crash.books import Books, BooksPeople
 
 COMPANY = "craigs"
 TODAY = date(2026, 11, 22)
-DATE = TODAY.isoformat()
+EMPTY = "empty"
+SECRETS = ("client_id", "client_secret", "access_token", "refresh_token")
 
 CONFIGURATION = """\
 state = "{state}"
@@ -40,9 +42,9 @@ runs = "runs"
 name = "Craig's Design and Landscaping Services"
 
 [companies.craigs.books]
-base_url = "https://quickbooks.api.intuit.com"
-discovery_url = "https://developer.intuit.com/.well-known/openid_configuration/"
-realm_id = "1"
+base_url = "{books.base_url}"
+discovery_url = "{books.discovery_url}"
+realm_id = "{books.realm_id}"
 
 [companies.craigs.billing]
 url = "sqlite:///billing.db"
@@ -149,16 +151,17 @@ def sqlite_rows(path: Path, query: str) -> list[dict[str, Any]]:
 
 @dataclass
 class SmallWorld:
-    """One company: books in a file, billing in a real ReliaBills database, state in either database."""
+    """One company: books in the local QuickBooks, billing in a real ReliaBills database, state in either database."""
 
     root: Path
     state: State
+    books: Books
 
     @classmethod
-    def made(cls, root: Path, state: State) -> SmallWorld:
-        """Both sides without a record; the configuration that names them."""
+    def made(cls, root: Path, state: State, quickbooks: QuickBooksSandbox) -> SmallWorld:
+        """Both sides without a record; the configuration that names them, and access to both."""
         path = root / "reconcile.toml"
-        path.write_text(CONFIGURATION.format(state=state.url), encoding="utf-8")
+        path.write_text(CONFIGURATION.format(state=state.url, books=quickbooks), encoding="utf-8")
         make_key_file(load_config(path).key_file)
         engine = open_state(state.url)
         generous = dict.fromkeys(("most_endings", "most_price_changes", "shrunk_by_percent"), "100")
@@ -169,17 +172,24 @@ class SmallWorld:
         engine.dispose()
         (root / "runs").mkdir()
         create_database(str(root / "billing.db"), company_id=COMPANY, company_name="Craig's").dispose()
-        world = cls(root, state)
-        world.books().save()
+        world = cls(root, state, Books(quickbooks))
+        world.connect()
         return world
 
     def enter(self) -> None:
         """Make it the product's own, in this process."""
         os.environ[CONFIG_VARIABLE] = str(self.root / "reconcile.toml")
+        os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"  # the local QuickBooks speaks plain HTTP on this machine
 
-    def books(self, trouble: Trouble | None = None, memory: RequestMemory = MEMORY) -> FiledSide:
-        """QuickBooks as it is now."""
-        return FiledSide(Side.BOOKS, self.root / "books.pickle", self.root / "left.log", trouble, memory)
+    def connect(self) -> None:
+        """Somebody connects the company to QuickBooks (again)."""
+        given = {name: getattr(self.books.sandbox, name) for name in SECRETS}
+        store_credentials(load_config(self.root / "reconcile.toml"), COMPANY, given)
+
+    @property
+    def left(self) -> Path:
+        """The file that tells which requests left for QuickBooks."""
+        return self.root / "left.log"
 
     def billing(self) -> Engine:
         """ReliaBills, for staff at work there."""
@@ -192,99 +202,24 @@ class SmallWorld:
     def keep(self, name: str) -> None:
         """Remember both sides, the state and the evidence under a name."""
         self.state.keep(name)
+        self.books.keep(name)
         keep_sqlite(self.root / "billing.db", self.root / f"{name}-billing.db")
-        (self.root / "left.log").touch()
-        for kept in ("books.pickle", "left.log"):
-            shutil.copyfile(self.root / kept, self.root / f"{name}-{kept}")
+        self.left.touch()
+        shutil.copyfile(self.left, self.root / f"{name}-left.log")
         shutil.rmtree(self.root / f"{name}-runs", ignore_errors=True)
         shutil.copytree(self.root / "runs", self.root / f"{name}-runs")
 
     def put_back(self, name: str) -> None:
         """All of them as they were."""
         self.state.put_back(name)
+        self.books.put_back(name)
         put_back_sqlite(self.root / f"{name}-billing.db", self.root / "billing.db")
-        for kept in ("books.pickle", "left.log"):
-            shutil.copyfile(self.root / f"{name}-{kept}", self.root / kept)
+        shutil.copyfile(self.root / f"{name}-left.log", self.left)
         shutil.rmtree(self.root / "runs")
         shutil.copytree(self.root / f"{name}-runs", self.root / "runs")
 
 
 # ------------------------------------------------------------------------------------------------ people at work
-
-
-def line(product: str | None, quantity: int, price: int, *, taxable: bool = False) -> dict[str, Any]:
-    """A line of an invoice in QuickBooks: quantity in pieces, price in cents."""
-    return {
-        "product_id": product,
-        "description": None,
-        "quantity": quantity * 10_000_000,
-        "unit_price": price * 100_000,
-        "amount": quantity * price,
-        "taxable": taxable,
-    }
-
-
-class BooksPeople:
-    """People who work in QuickBooks; records are named as people name them."""
-
-    def __init__(self, side: FiledSide) -> None:
-        self.side = side
-
-    def id_of(self, entity: Entity, label: str) -> str:
-        """The id of what people call this."""
-        column = {"customer": "display_name", "invoice": "number", "payment": "reference"}.get(entity.value, "name")
-        found = [key for key, record in self.side._records[entity].items() if record.fields.get(column) == label]
-        assert len(found) == 1, f"{len(found)} {entity.plural} are called {label!r}"
-        return found[0]
-
-    def customer(self, name: str, **more: Any) -> None:
-        usual = {"given_name": "Accounts Payable", "family_name": name, "email": "payable@example.com"}
-        self.side.add(Entity.CUSTOMER, **{"display_name": name, **usual, "taxable": False, "active": True, **more})
-
-    def product(self, name: str, cents: int, **more: Any) -> None:
-        price = cents * 100_000
-        self.side.add(Entity.PRODUCT, **{"name": name, "unit_price": price, "taxable": False, "active": True, **more})
-
-    def rate(self, name: str, percent: int) -> None:
-        self.side.add(Entity.TAX_RATE, name=name, percent=percent * 10_000_000, agency="State", active=True)
-
-    def invoice(
-        self, number: str, customer: str, product: str, quantity: int, cents: int, rate: str | None = None, **more: Any
-    ) -> None:
-        self.side.add(
-            Entity.INVOICE,
-            **{
-                "number": number,
-                "customer_id": self.id_of(Entity.CUSTOMER, customer),
-                "invoice_date": DATE,
-                "due_date": DATE,
-                "tax_rate_id": None if rate is None else self.id_of(Entity.TAX_RATE, rate),
-                "lines": [line(self.id_of(Entity.PRODUCT, product), quantity, cents, taxable=rate is not None)],
-                "void": False,
-                **more,
-            },
-        )
-
-    def payment(self, reference: str, customer: str, cents: int, applied: Mapping[str, int]) -> None:
-        self.side.add(
-            Entity.PAYMENT,
-            customer_id=self.id_of(Entity.CUSTOMER, customer),
-            payment_date=DATE,
-            amount=cents,
-            credit=0,
-            method="check",
-            reference=reference,
-            applications=[
-                {"invoice_id": self.id_of(Entity.INVOICE, number), "amount": part} for number, part in applied.items()
-            ],
-            void=False,
-        )
-
-    def edit(self, entity: Entity, label: str, **values: Any) -> None:
-        self.side.edit(entity, self.id_of(entity, label), **values)
-
-    def remove(self, entity: Entity, label: str) -> None:
-        self.side.remove(entity, self.id_of(entity, label))
 
 
 class BillingPeople:
@@ -328,9 +263,8 @@ class BillingPeople:
 
 
 def _at_work(world: SmallWorld, work: Callable[[BooksPeople, BillingPeople], None]) -> None:
-    side, engine = world.books(), world.billing()
-    work(BooksPeople(side), BillingPeople(engine))
-    side.save()
+    engine = world.billing()
+    work(BooksPeople(world.books), BillingPeople(engine))
     engine.dispose()
 
 
@@ -388,13 +322,12 @@ def a_working_day(world: SmallWorld) -> None:
         books.product("Trimming", 3500)
         billing.product("Planting", "12.5")
 
-        books.edit(Entity.TAX_RATE, "Both", agency="County")
         books.rate("Resort", 3)
         billing.rate("Lake", "4")
 
         books.edit(Entity.INVOICE, "1001", memo="thank you")
         day.edit_invoice(billing.engine, "2001", memo="see you")
-        books.edit(Entity.INVOICE, "1002", void=True)
+        books.void(Entity.INVOICE, "1002")
         day.void_invoice(billing.engine, "2002")
         books.invoice("1003", "Dylan", "Trimming", 2, 3500, rate="Resort")
         billing.invoice("2003", "Esther", "Planting", "2", "12.5", rate="Lake")
@@ -403,13 +336,55 @@ def a_working_day(world: SmallWorld) -> None:
         books.remove(Entity.INVOICE, "4001")
         billing.remove_invoice("4001")
 
-        books.edit(Entity.PAYMENT, "77", void=True)
+        books.void(Entity.PAYMENT, "77")
         billing.void_payment("88")
         books.payment("78", "Dylan", 2000, {"1003": 2000})
         billing.payment("89", {"2003": "5"})
         books.edit(Entity.PAYMENT, "99", payment_date="2026-11-21")
 
     _at_work(world, work)
+
+
+def a_day_of_disagreement(world: SmallWorld) -> None:
+    """After a first sync: the same fields made different on both sides, and two customers merged in QuickBooks."""
+
+    def work(books: BooksPeople, billing: BillingPeople) -> None:
+        books.edit(Entity.CUSTOMER, "Amy's Bird Sanctuary", phone="555-0002")
+        day.edit_customer(billing.engine, "Amy's Bird Sanctuary", phone="555-0003")
+        books.edit(Entity.CUSTOMER, "Cool Cars", phone="555-0004", city="Tucson")
+        day.edit_customer(billing.engine, "Cool Cars", phone="555-0005", city="Yuma")
+        books.edit(Entity.PRODUCT, "Sod", unit_price=260_000_000)
+        day.change_price(billing.engine, "Sod", "27")
+        books.edit(Entity.INVOICE, "1001", memo="thank you")
+        day.edit_invoice(billing.engine, "1001", memo="see you")
+        books.merge("Bayshore", "Old Mill")
+        books.invoice("1005", "Zoo Supplies", "Rocks", 2, 700)
+        billing.payment("90", {"1002": "25"})
+
+    _at_work(world, work)
+
+
+def decided(_: SmallWorld) -> dict[str, Any]:
+    """People decide all of that, as the last run showed it to them; for a process of its own."""
+    repair = Repair.open(COMPANY, who="Anna")
+    why = "the customer said so"
+    repair.keep("customer Amy's Bird Sanctuary", "billing", because=why)
+    repair.keep("customer Cool Cars", "books", field="city", because=why)
+    repair.keep("customer Cool Cars", "billing", field="phone", because=why)
+    repair.keep("product Sod", "billing", because=why)
+    repair.keep("invoice 1001", "books", because=why)
+    repair.relink("customer Old Mill", "customer Bayshore", because="they were merged")
+    return {}
+
+
+DECIDED: tuple[tuple[Entity, str, str, Any], ...] = (
+    (Entity.CUSTOMER, "Amy's Bird Sanctuary", "phone", "555-0003"),
+    (Entity.CUSTOMER, "Cool Cars", "city", "Tucson"),
+    (Entity.CUSTOMER, "Cool Cars", "phone", "555-0005"),
+    (Entity.PRODUCT, "Sod", "unit_price", 270_000_000),
+    (Entity.INVOICE, "1001", "memo", "thank you"),
+)
+"""What then has to stand on both sides: entity, label, field and value."""
 
 
 def fast_folder() -> str | None:

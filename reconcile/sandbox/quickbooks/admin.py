@@ -50,17 +50,28 @@ class Admin:
             Route("/admin/tokens", self._handler(self._tokens), methods=["POST"]),
             Route("/admin/companies", self._handler(self._companies), methods=["POST"]),
             Route("/admin/merge", self._handler(self._merge), methods=["POST"]),
+            Route("/admin/keep", self._handler(self._keep), methods=["POST"]),
+            Route("/admin/put-back", self._handler(self._put_back), methods=["POST"]),
             Route("/admin/webhooks", self._handler(self._webhooks), methods=["GET", "POST", "DELETE"]),
             Route("/admin/faults", self._handler(self._faults), methods=["GET", "POST", "DELETE"]),
             Route("/admin/faults/{number:int}", self._handler(self._fault), methods=["DELETE"]),
+            Route("/admin/arrivals", self._awaited(self._arrive), methods=["POST"]),
             Route("/admin/calls", self._handler(self._calls), methods=["GET", "DELETE"]),
         ]
 
     def _handler(self, act: Callable[[Request, Any], JsonObject]) -> Callable[[Request], Awaitable[Response]]:
+        async def at_once(request: Request, body: Any) -> JsonObject:
+            return act(request, body)
+
+        return self._awaited(at_once)
+
+    def _awaited(
+        self, act: Callable[[Request, Any], Awaitable[JsonObject]]
+    ) -> Callable[[Request], Awaitable[Response]]:
         async def handle(request: Request) -> Response:
             raw = await request.body()
             try:
-                body = act(request, parse(raw) if raw else {})
+                body = await act(request, parse(raw) if raw else {})
             except (AdminError, UnknownSwitchError, UnknownTemperError, NotJsonError, TypeError, ValueError) as error:
                 return Response(render({"error": str(error)}), 400, media_type="application/json")
             return Response(render(body), media_type="application/json")
@@ -150,6 +161,32 @@ class Admin:
         except FaultError as error:
             raise AdminError(str(error)) from error
         return self._state(request, body)
+
+    def _keep(self, request: Request, body: Any) -> JsonObject:
+        """`{"realm": "1", "name": "monday"}`: remember all of a company's records as they are now."""
+        del request
+        realm, name = self._kept(body)
+        self._server.keep(realm, name)
+        return {"kept": name}
+
+    def _put_back(self, request: Request, body: Any) -> JsonObject:
+        """`{"realm": "1", "name": "monday"}`: all of a company's records as they were when they were kept."""
+        del request
+        realm, name = self._kept(body)
+        if (realm, name) not in self._server.moments:
+            raise AdminError(f"Nothing of company {realm} was kept under the name {name}.")
+        self._server.put_back(realm, name)
+        return {"put_back": name}
+
+    def _kept(self, body: Any) -> tuple[str, str]:
+        if body.get("realm") not in self._server.companies or not body.get("name"):
+            raise AdminError("Say realm and name.")
+        return body["realm"], str(body["name"])
+
+    async def _arrive(self, request: Request, body: Any) -> JsonObject:
+        """The calls that are still under way (rule `late`) arrive now, in their order."""
+        del request, body
+        return {"arrived": await self._tempers().arrive()}
 
     def _webhooks(self, request: Request, body: Any) -> JsonObject:
         """`{"url": "http://127.0.0.1:9/hook", "verifier": "key", "format": "legacy"}`; GET shows what was sent."""

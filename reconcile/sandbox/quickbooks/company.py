@@ -17,7 +17,7 @@ from reconcile.sandbox.quickbooks.faults import FaultError
 from reconcile.sandbox.quickbooks.numbers import JsonObject, NotJsonError, as_decimal, parse, render
 from reconcile.sandbox.quickbooks.query import LARGEST_PAGE, QueryEngine
 from reconcile.sandbox.quickbooks.state import CompanyState
-from reconcile.sandbox.quickbooks.store import Answer, Record
+from reconcile.sandbox.quickbooks.store import Answer, Moment, Record
 
 LONGEST_REQUEST_ID: Final = 50
 _SHOWN_OF_REQUEST_ID: Final = 10
@@ -84,6 +84,15 @@ class Company:
     def wrapped(self, name: str, value: bytes) -> bytes:
         """An answer: one value under its name, and the time."""
         return self._timed(b'{"' + name.encode() + b'":' + value + b"}")
+
+    def moment(self) -> Moment:
+        """All that the company holds now, see `Store.moment`."""
+        return self.state.store.moment()
+
+    def go_back(self, moment: Moment) -> None:
+        """Be again as it was at a moment."""
+        self.state.store.go_back(moment)
+        self._faulted.clear()
 
     # Reading -----------------------------------------------------------------------------------------------------
 

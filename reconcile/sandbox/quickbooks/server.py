@@ -19,7 +19,7 @@ from reconcile.sandbox.quickbooks.lists import merge
 from reconcile.sandbox.quickbooks.oauth import Authority
 from reconcile.sandbox.quickbooks.samples import Sample, load
 from reconcile.sandbox.quickbooks.state import CompanyState
-from reconcile.sandbox.quickbooks.store import Store
+from reconcile.sandbox.quickbooks.store import Moment, Store
 from reconcile.sandbox.quickbooks.switches import Switches
 from reconcile.sandbox.quickbooks.webhooks import Event
 
@@ -74,6 +74,7 @@ class Server:
         self.latency_seconds = 0.0
         self.companies: dict[str, Company] = {}
         self.meters: dict[str, Meter] = {}
+        self.moments: dict[tuple[str, str], Moment] = {}
         self.deliveries = Deliveries(self.clock, lambda: self.switches)
         self._state_file = state_file
         self._notes = Store("", state_file)
@@ -139,6 +140,14 @@ class Server:
         with state.store.transaction():
             merge(state, RESOURCES[entity], gone, kept)
         self.deliveries.announce([Event(realm, entity, kept, "Merge", state.now(), gone)])
+
+    def keep(self, realm: str, name: str) -> None:
+        """Remember everything that a company holds now, under a name."""
+        self.moments[realm, name] = self.companies[realm].moment()
+
+    def put_back(self, realm: str, name: str) -> None:
+        """Make a company what it was when it was kept under a name; tokens, clock and limits stay as they are."""
+        self.companies[realm].go_back(self.moments[realm, name])
 
     def set_switch(self, name: str, value: object) -> None:
         """Set one switch for every company.

@@ -139,6 +139,24 @@ class Record:
 
 Change = tuple[Record, Record | None]
 
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Everything a store in memory held at one moment; records are never changed in place, so they are shared."""
+
+    tables: dict[str, dict[str, Record]]
+    dictionaries: dict[str, bytes]
+    sequences: dict[str, int]
+    moves: int
+    answers: OrderedDict[str, Answer]
+    files: dict[str, bytes]
+    marks: dict[str, str]
+
+
+class KeptInFileError(ValueError):
+    """A company whose records are kept in a file cannot go back to an earlier moment."""
+
+
 _places: dict[str, dict[str, int]] = {}
 _paths: dict[str, tuple[tuple[str, tuple[str, ...], str], ...]] = {}
 
@@ -453,6 +471,44 @@ class Store:
         query = "SELECT content FROM file WHERE realm = ? AND id = ?"
         row = self._file.execute(query, (self._realm, record_id)).fetchone()
         return None if row is None else bytes(row[0])
+
+    # Going back --------------------------------------------------------------------------------------------------
+
+    def moment(self) -> Moment:
+        """All that it holds now.
+
+        Raises:
+            KeptInFileError: It keeps its records in a file.
+        """
+        if self._file is not None:
+            raise KeptInFileError("A company that is kept in a file cannot be put back; start it without --state.")
+        return Moment(
+            {entity: dict(table) for entity, table in self._tables.items()},
+            dict(self._dictionaries),
+            dict(self._sequences),
+            self._moves,
+            OrderedDict(self._answers),
+            dict(self._files),
+            dict(self._marks),
+        )
+
+    def go_back(self, moment: Moment) -> None:
+        """Hold again what it held at a moment, remembered answers too; nobody is told of it."""
+        for entity, kept in moment.tables.items():
+            now = self._tables[entity]
+            for record_id in [one for one in now if one not in kept]:
+                self._swap(entity, record_id, None)
+            for record_id, record in kept.items():
+                if now.get(record_id) is not record:
+                    self._swap(entity, record_id, record)
+            self._tables[entity] = dict(kept)  # in its order
+        self._dictionaries = dict(moment.dictionaries)
+        self._sequences = dict(moment.sequences)
+        self._moves = moment.moves
+        self._answers = OrderedDict(moment.answers)
+        self._files = dict(moment.files)
+        self._marks = dict(moment.marks)
+        self._unsaved.clear()
 
     # Keeping -----------------------------------------------------------------------------------------------------
 

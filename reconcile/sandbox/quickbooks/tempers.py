@@ -33,11 +33,14 @@ Action = Literal[
     "trickle",
     "batch_drop",
     "batch_shuffle",
+    "late",
+    "twice",
 ]
 
 _HTML: Final = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1>nginx</body></html>"
 _BROKEN: Final = "An application error has occurred while processing your request"
 _UNAUTHORIZED: Final = 401
+_HARMLESS: Final = frozenset({"delay", "trickle", "batch_drop", "batch_shuffle", "twice"})
 _SLICE: Final = 0.02
 _REMEMBERED: Final = 50_000
 
@@ -56,7 +59,9 @@ class Temper:
             gateway's page; `delay` answers late; `reset`
             resets the connection; `lost_reply` closes it without an answer; `truncate` closes it after `keep` bytes of
             the body; `trickle` sends a byte every `seconds`; `batch_drop` leaves out the items in `items`;
-            `batch_shuffle` answers a batch in another order.
+            `batch_shuffle` answers a batch in another order; `late` closes the connection without an answer, and the
+            call stays under way until `POST /admin/arrivals` lets it arrive; `twice` delivers the call twice and gives
+            the answer to the second.
         moment: `before` the call has its effect (it has none) or `after`.
         method: Method it looks at; any when empty.
         resource: First segment below the company (`invoice`, `query`, `batch`, `cdc`), or `token`; any when empty.
@@ -167,6 +172,16 @@ class Tempers:
         self.rules: list[Temper] = []
         self.calls: deque[JsonObject] = deque(maxlen=_REMEMBERED)
         self.count = 0
+        self._under_way: deque[tuple[Scope, bytes]] = deque()
+
+    async def arrive(self) -> int:
+        """Let the calls that are under way arrive, in their order; gives how many they were. Nobody hears the answers."""
+        arrived = 0
+        while self._under_way:
+            scope, body = self._under_way.popleft()
+            await self._app(scope, _again(body), _Answer().send)
+            arrived += 1
+        return arrived
 
     def forget_calls(self) -> None:
         """Start counting anew."""
@@ -197,9 +212,13 @@ class Tempers:
         self.count += 1
         rule = next((one for one in self.rules if one.fits(scope["method"], resource, text) and one.fires()), None)
         answer = _Answer()
-        if rule is None or rule.moment == "after" or rule.action in {"delay", "trickle", "batch_drop", "batch_shuffle"}:
+        if rule is not None and rule.action == "late":
+            self._under_way.append((scope, body))
+        elif rule is None or rule.moment == "after" or rule.action in _HARMLESS:
             if rule is not None and rule.action == "delay" and rule.moment == "before":
                 await asyncio.sleep(rule.seconds)
+            if rule is not None and rule.action == "twice":
+                await self._app(scope, _again(body), _Answer().send)
             await self._app(scope, _again(body), answer.send)
         call["status"] = answer.status if rule is None else f"{rule.action} {rule.moment}"
         if rule is None:
@@ -211,7 +230,7 @@ class Tempers:
 async def _spoil(rule: Temper, answer: _Answer, send: Send) -> None:
     answer.headers += [(name.lower().encode(), value.encode()) for name, value in rule.headers.items()]
     match rule.action:
-        case "reset" | "lost_reply":
+        case "reset" | "lost_reply" | "late":
             _hang_up(send, reset=rule.action == "reset")
             # The transport tells the server of its end in the next round; until then it would answer for us.
             await asyncio.sleep(_SLICE)

@@ -121,6 +121,57 @@ def test_the_token_endpoint_can_fail_after_it_has_rotated(admin: Any, sandbox: Q
         )
 
 
+def test_a_company_goes_back_to_what_it_was(admin: Any, call: Call) -> None:
+    made = call("POST", "customer", json={"DisplayName": "kept"}).json()["Customer"]
+    admin("POST", "/keep", {"realm": "1", "name": "monday"})
+    before = call("GET", "query?query=select * from Customer").json()["QueryResponse"]
+    new = call("POST", "customer?requestid=once", json={"DisplayName": "new since"}).json()["Customer"]
+    change = {"Id": made["Id"], "SyncToken": made["SyncToken"], "sparse": True, "DisplayName": "otherwise"}
+    assert call("POST", "customer", json=change).status_code == 200
+    admin("POST", "/put-back", {"realm": "1", "name": "monday"})
+    assert call("GET", "query?query=select * from Customer").json()["QueryResponse"] == before
+    assert exists(call, "kept")
+    assert not exists(call, "otherwise")
+    again = call("POST", "customer?requestid=once", json={"DisplayName": "new since"}).json()["Customer"]
+    assert again["Id"] == new["Id"], "its ids go on from where they stood, and it has forgotten the request"
+    assert exists(call, "new since")
+    call("POST", "customer", json={"Id": again["Id"], "SyncToken": "0", "sparse": True, "Active": False})
+
+
+def test_only_what_was_kept_can_be_put_back(sandbox: QuickBooksSandbox) -> None:
+    address = f"{sandbox.base_url}/admin/put-back"
+    answer = requests.post(address, json={"realm": "1", "name": "never"}, timeout=10)
+    assert answer.json()["error"] == "Nothing of company 1 was kept under the name never."
+    assert requests.post(address, json={"realm": "2", "name": "never"}, timeout=10).status_code == 400
+
+
+def test_a_company_in_a_file_says_that_it_cannot_go_back(tmp_path: Any) -> None:
+    with running_quickbooks("empty", admin=True, realm="1", state=tmp_path / "kept.db") as running:
+        answer = requests.post(f"{running.base_url}/admin/keep", json={"realm": "1", "name": "a"}, timeout=10)
+    assert answer.status_code == 400
+    assert "start it without --state" in answer.json()["error"]
+
+
+def test_a_call_under_way_arrives_when_it_is_told_to(admin: Any, call: Call) -> None:
+    admin("POST", "/faults", {"action": "late", "method": "POST", "resource": "customer", "times": 1})
+    with pytest.raises(requests.ConnectionError):
+        call("POST", "customer", json={"DisplayName": "under way"})
+    assert not exists(call, "under way")
+    assert admin("POST", "/arrivals") == {"arrived": 1}
+    assert exists(call, "under way")
+    assert admin("POST", "/arrivals") == {"arrived": 0}
+
+
+@pytest.mark.parametrize(("request_id", "made"), [("?requestid=doubled", True), ("", False)])
+def test_a_call_delivered_twice_happens_twice_unless_it_has_a_request_id(
+    admin: Any, call: Call, request_id: str, made: bool
+) -> None:
+    admin("POST", "/faults", {"action": "twice", "method": "POST", "resource": "customer", "times": 1})
+    answer = call("POST", f"customer{request_id}", json={"DisplayName": f"doubled, {made}"})
+    assert (answer.status_code == 200) is made, answer.text
+    assert exists(call, f"doubled, {made}")
+
+
 def test_the_clock_stops_on_any_night_and_tokens_age_with_it() -> None:
     with running_quickbooks("empty", admin=True) as night:
         tomorrow = datetime.now(UTC).date() + timedelta(days=1)

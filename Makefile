@@ -12,7 +12,7 @@ INSTALLED := $(VENV)/.installed
 help:
 	@echo "make demo   one night, end to end, on the sample company (sets up first)"
 	@echo "make test   linters, types and the whole test suite (sets up first)"
-	@echo "make crashes  a thousand kills of a run and of its recoveries, on SQLite and PostgreSQL"
+	@echo "make crashes  two thousand kills of a run and of its recoveries, each different world recovered from"
 	@echo "make mutations  switch off one safety at a time and show which test turns red"
 	@echo "make lab    JupyterLab on the notebooks"
 	@echo "make bench  what the performance figures are made of"
@@ -42,7 +42,7 @@ test: lint types
 	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -q
 
 crashes: setup
-	@ALL_CRASHES=1 $(BIN)/pytest -q tests/crash
+	@$(BIN)/python -m tests.crash.everywhere --crashes 2000
 
 mutations: setup
 	@$(BIN)/python -m tests.mutations.run

@@ -19,7 +19,7 @@ import re
 import secrets
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -28,8 +28,8 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
-from tests.crash.filed import Trouble
 
+from reconcile.config import load_config
 from reconcile.errors import (
     AlreadyDecidedError,
     ConfigurationError,
@@ -46,11 +46,16 @@ from reconcile.model.runs import Outcome
 from reconcile.repair import Repair
 from reconcile.sandbox.billing import day
 from reconcile.sandbox.billing.ledger import BillingRuleError
+from reconcile.state import permissions
+from reconcile.state.database import open_state
 from tests.crash import child, invariants
-from tests.crash.child import Circumstances
+from tests.crash.books import Books, BooksPeople, NotAllowedError, local_quickbooks
+from tests.crash.child import Circumstances, Trouble
 from tests.crash.worlds import (
+    COMPANY,
+    EMPTY,
     BillingPeople,
-    BooksPeople,
+    PostgresState,
     SmallWorld,
     SqliteState,
     fast_folder,
@@ -112,6 +117,7 @@ class History(RuleBasedStateMachine):
         super().__init__()
         self.world.books.misbehave()
         self.world.books.admin("arrivals")
+        self.world.books.on_time()
         self.world.put_back(EMPTY)
         self.last: dict[tuple[Entity, str, str], Any] = {}
         self.decided: dict[tuple[Entity, str, str], Any] = {}
@@ -318,55 +324,41 @@ class History(RuleBasedStateMachine):
         shown = json.loads(path.read_text(encoding="utf-8"))
         if not shown["records"]:
             return
-        record = data.draw(st.sampled_from(shown["records"]))
-        entity, label = Entity(record["entity"]), record["label"]
-        named = f"{entity}:{record['key']}"
-        fields = [
+        record = data.draw(st.sampled_from(sorted(shown["records"], key=lambda one: (one["entity"], one["key"]))))
+        held = [
             one["field"]
             for one in shown["fields"]
             if (one["entity"], one["key"]) == (record["entity"], record["key"]) and one["held"]
         ]
-        told = _ASKED.search(record["remedy"])
-        ways = [
-            *(["keep", "keep", "keep a field"] if fields else []),
-            "ignore",
-            "unlink",
-            *(["do"] * 3 if told else []),
-        ]
-        way = data.draw(st.sampled_from(ways))
-        side = data.draw(SIDES)
-        field = data.draw(st.sampled_from(fields)) if way == "keep a field" else ""
-        sentence = {
-            "do": f"as proposed, {told and told[0]}",
-            "ignore": f"leave {entity.singular} {label} alone",
-            "unlink": f"the two {entity.plural} called {label} are not one",
-        }.get(way, f"keep what {side} has{f' as {field}' if field else ''} of {entity.singular} {label}")
-
-        def decide() -> dict[str, Any]:
-            repair = Repair.open(COMPANY, who="Anna")
-            if way == "ignore":
-                repair.ignore(named, until=FAR, because="in dispute")
-            elif way == "unlink":
-                repair.unlink(named, because="two of a name")
-            elif way == "do":
-                getattr(repair, told[1])(told[2], told[3], because="as proposed")
-            else:
-                kept = "books" if side == BOOKS else "billing"
-                return {"kept": repair.keep(named, kept, field=field, because="she called").draft.fields}
-            return {"kept": []}
-
-        ended = child.forked(self.world, decide)
+        asked = _ASKED.search(record["remedy"])
+        ways = ["ignore", "unlink", *(["keep", "keep", "keep a field"] if held else []), *(["do"] * 3 if asked else [])]
+        way, side = data.draw(st.sampled_from(ways)), data.draw(SIDES)
+        field = data.draw(st.sampled_from(held)) if way == "keep a field" else ""
+        entity, label = Entity(record["entity"]), record["label"]
+        seen = self._there(side, entity, label)
+        named = f"{entity}:{record['key']}"
+        ended = child.forked(self.world, lambda: _decided(named, way, side, field, asked.groups() if asked else ()))
         if "error" in ended.told:
             self._insist(ended.told["error"] in REFUSALS, f"a decision broke: {ended.told}")
             return
+        sentence = {
+            "do": f"as proposed, {asked and asked[0]}",
+            "ignore": f"leave {entity.singular} {label} alone",
+            "unlink": f"the two {entity.plural} called {label} are not one",
+        }.get(way, f"keep what {side} has{f' as {field}' if field else ''} of {entity.singular} {label}")
         self.history.append(f"Anna decides: {sentence}")
+        self._remember(entity, label, way, ended.told["kept"], seen)
+
+    def _remember(
+        self, entity: Entity, label: str, way: str, kept: Sequence[str], seen: Mapping[str, Any] | None
+    ) -> None:
+        """What was decided is what has to be there in the end."""
         if way in {"ignore", "unlink", "do"}:
             self.told.add((entity, label))
             self._touched(entity, label)
         if way == "do" and entity is Entity.CUSTOMER:  # its documents follow, and both customers have another name
             self.told |= {(Entity.CUSTOMER, name) for name in CUSTOMERS}
-        seen = self._there(side, entity, label)
-        for name in ended.told["kept"]:
+        for name in kept:
             if seen is not None and (name in seen or name in {"void", "active"}):
                 value = invariants.value_of(seen, name)
                 self.last[entity, label, name] = value
@@ -458,10 +450,8 @@ class History(RuleBasedStateMachine):
     def heal_and_look(self) -> None:
         """All troubles are over: two ordinary runs, then everything must hold."""
         self.world.books.admin("arrivals")
-        first = child.run(self.world)
-        self.history.append(f"healed, census run: {_outcome(first)}")
-        second = child.run(self.world)
-        self.history.append(f"healed, census run: {_outcome(second)}")
+        first = self._healed()
+        second = self._healed()
         for ended in (first, second):
             self._insist(ended.told.get("outcome") in GREEN and ended.told.get("green"), f"not green: {ended.told}")
         self._insist(
@@ -474,9 +464,22 @@ class History(RuleBasedStateMachine):
         )
         self._insist(not broken, "; ".join(broken))
 
+    def _healed(self) -> child.Ended:
+        """An ordinary run; where a guard stops it, a person lets that pass, which is small here."""
+        for _ in range(5):
+            ended = child.run(self.world)
+            self.history.append(f"healed, census run: {_outcome(ended)}")
+            asked = _PERMIT.search(str(ended.told.get("words", "")))
+            if asked is None:
+                break
+            child.forked(self.world, partial(_permitted, *asked.groups()))
+            self.history.append(f"Anna permits {asked[1]} {asked[2] or ''}")
+        return ended
+
     def _insist(self, holds: Any, sentence: str) -> None:
         if not holds:
             told = "\n".join(f"{number:3}. {line}" for number, line in enumerate(self.history, 1))
+            sys.stderr.write(f"{sentence}\n\n{told}\n")  # at once: known even if it does not happen again
             raise AssertionError(f"{sentence}\n\n{told}")
 
 
@@ -496,7 +499,32 @@ EXPECTED = {
 
 
 REFUSALS = {ConfigurationError.__name__, AlreadyDecidedError.__name__}
+_PERMIT = re.compile(r"`reconcile permit \S+ (\S+)(?: --record (\S+))?.* --seen-in (\S+)")
 _ASKED = re.compile(r"`reconcile (link|relink) \S+ (\S+) (\S+)")
+
+
+def _decided(named: str, way: str, side: str, field: str, asked: Sequence[str]) -> dict[str, Any]:
+    """In a child: a decision by the product's own means; gives the fields that were decided."""
+    repair = Repair.open(COMPANY, who="Anna")
+    if way == "ignore":
+        repair.ignore(named, until=FAR, because="in dispute")
+    elif way == "unlink":
+        repair.unlink(named, because="two of a name")
+    elif way == "do":
+        choice, books, billing = asked
+        (repair.link if choice == "link" else repair.relink)(books, billing, because="as proposed")
+    else:
+        kept = repair.keep(named, "books" if side == BOOKS else "billing", field=field, because="she called")
+        return {"kept": list(kept.draft.fields)}
+    return {"kept": []}
+
+
+def _permitted(guard: str, record: str | None, seen_in: str) -> dict[str, Any]:
+    """In a child: somebody lets a guard pass, as the run's message says."""
+    engine = open_state(load_config().state_url)
+    wanted = permissions.Wanted(guard, because="it is right", who="Anna", record=record or "", seen_in=seen_in)
+    permissions.give(engine, COMPANY, wanted)
+    return {}
 
 
 def _nobody(_: BillingPeople) -> None:

@@ -1,15 +1,21 @@
-"""A plan is a contract: over random two-sided histories, what was planned is what is written, or less; never else."""
+"""A plan is a contract: over random two-sided histories, what was planned is what is written, or less; never else.
+
+A plan for a few records costs nearly as much as one for hundreds, so many histories live side by side in one company,
+each with customers, products, numbers and references of its own. They are drawn from one seed, which a failure shows.
+``LAW_EXAMPLES=100`` tries ten thousand and more.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import count
+from itertools import product
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -34,25 +40,28 @@ from reconcile.state.journal import Journal
 from reconcile.state.links import Links
 from tests.push.conftest import COMPANY, a_run
 
-HISTORIES = int(os.environ.get("LAW_EXAMPLES", "5"))
-WORDS = st.sampled_from([None, "a", "b"])
+EXAMPLES = int(os.environ.get("LAW_EXAMPLES", "5"))
+SIDE_BY_SIDE = 120
+"""Histories in one company; both laws together try more than a thousand each time."""
+
+WORDS = (None, "a", "b")
 NAMES = {
     Entity.CUSTOMER: ("Amy", "Bob", "Cy"),
     Entity.PRODUCT: ("Rocks", "Soil"),
     Entity.INVOICE: ("100", "101", "00100"),
     Entity.PAYMENT: ("A1", "A2"),
 }
-EDITS: dict[Entity, dict[str, st.SearchStrategy[Any]]] = {
-    Entity.CUSTOMER: {"phone": WORDS, "company_name": WORDS, "active": st.sampled_from([True, True, False])},
+EDITS: dict[Entity, dict[str, Sequence[Any]]] = {
+    Entity.CUSTOMER: {"phone": WORDS, "company_name": WORDS, "active": (True, True, False)},
     Entity.PRODUCT: {"sku": WORDS, "description": WORDS},
     Entity.INVOICE: {
         "memo": WORDS,
-        "due_date": st.sampled_from(["2026-03-31", "2026-04-30"]),
-        "void": st.sampled_from([False, False, False, True]),
+        "due_date": ("2026-03-31", "2026-04-30"),
+        "void": (False, False, False, True),
     },
     Entity.PAYMENT: {
-        "payment_date": st.sampled_from(["2026-03-05", "2026-03-06"]),
-        "void": st.sampled_from([False, False, False, True]),
+        "payment_date": ("2026-03-05", "2026-03-06"),
+        "void": (False, False, False, True),
     },
 }
 """Fields by which nobody tells records apart, so that an edit moves its own record and no other."""
@@ -77,8 +86,8 @@ class Trade:
     url: str
     books: Recorder = field(default_factory=lambda: Recorder(Side.BOOKS))
     billing: Recorder = field(default_factory=lambda: Recorder(Side.BILLING))
-    ids: dict[tuple[Side, Entity, str], str] = field(default_factory=dict)
-    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    ids: dict[tuple[Side, Entity, int, str], str] = field(default_factory=dict)
+    history_of: dict[tuple[Side, Entity, str], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.engine = open_state(self.url)
@@ -88,9 +97,11 @@ class Trade:
     def sides(self) -> Mapping[Side, Recorder]:
         return {Side.BOOKS: self.books, Side.BILLING: self.billing}
 
-    def add(self, side: Side, entity: Entity, n: int, name: str) -> None:
+    def add(self, side: Side, entity: Entity, history: int, n: int) -> None:
+        """Somebody makes the n-th record of its kind in a history, if what it refers to is there."""
         there = self.sides[side]
-        customer = self.ids.get((side, Entity.CUSTOMER, NAMES[Entity.CUSTOMER][n % 2]))
+        name = f"{NAMES[entity][n]}{history:03}"
+        customer = self.ids.get((side, Entity.CUSTOMER, history, NAMES[Entity.CUSTOMER][n % 2]))
         if entity is Entity.CUSTOMER:
             mail = f"{name.lower()}@example.com"
             values: dict[str, Any] = {"display_name": name, "given_name": "A", "family_name": name, "email": mail}
@@ -98,20 +109,33 @@ class Trade:
         elif entity is Entity.PRODUCT:
             values = {"name": name, "active": True, "taxable": False, "unit_price": 100_0000000}
         elif entity is Entity.INVOICE:
-            product = self.ids.get((side, Entity.PRODUCT, NAMES[Entity.PRODUCT][n % 2]))
+            product = self.ids.get((side, Entity.PRODUCT, history, NAMES[Entity.PRODUCT][n % 2]))
             if customer is None or product is None:
                 return
             line = {"product_id": product, "description": "work", "quantity": 3_0000000, "unit_price": 1_0000000}
             values = {"number": name, "customer_id": customer, "lines": [{**line, "amount": 300, "taxable": False}]}
             values |= {"void": False, "invoice_date": "2026-03-01", "due_date": "2026-03-31", "currency": "USD"}
         else:
-            invoice = self.ids.get((side, Entity.INVOICE, NAMES[Entity.INVOICE][n]))
+            invoice = self.ids.get((side, Entity.INVOICE, history, NAMES[Entity.INVOICE][n]))
             if customer is None or invoice is None:
                 return
             values = {"customer_id": customer, "amount": 100, "reference": name, "void": False, "currency": "USD"}
             values |= {"payment_date": "2026-03-05", "credit": 0, "method": "check"}
             values |= {"applications": [{"invoice_id": invoice, "amount": 100}]}
-        self.ids[side, entity, name] = there.add(entity, **values)
+        record_id = self.ids[side, entity, history, NAMES[entity][n]] = there.add(entity, **values)
+        self.history_of[side, entity, record_id] = history
+
+    def and_twins(self, records: Collection[tuple[Side, Entity, str]]) -> set[tuple[Side, Entity, str]]:
+        """These records, and what they are on the other side: linked by a run, or of the same name."""
+        names = {(*key[:2], record_id): key for key, record_id in self.ids.items()}
+        twins = {(side.other, *names[side, entity, record_id][1:]) for side, entity, record_id in records}
+        found = {*records, *((*key[:2], self.ids[key]) for key in twins if key in self.ids)}
+        for entity in Entity:
+            pairs = self.links.pairs(entity)
+            for books_id, billing_id in zip(pairs["books_id"], pairs["billing_id"], strict=True):
+                both = {(Side.BOOKS, entity, books_id), (Side.BILLING, entity, billing_id)}
+                found |= both if both & found else set()
+        return found
 
     def plan(self, enforced: Plan | None = None) -> Planned:
         """What a run would do now."""
@@ -174,27 +198,30 @@ def target(operation: Operation) -> str | None:
     return operation.books_id if operation.side is Side.BOOKS else operation.billing_id
 
 
-def populate(trade: Trade, data: st.DataObject) -> None:
-    """People make records on one side or both, work on, and a run or none comes in between."""
-    places = st.sampled_from(["both", "both", "books", "billing"])
-    for entity, names in NAMES.items():
-        for n, name in enumerate(names):
-            place = data.draw(places, label=f"{entity} {name} is in")
-            for side in Side:
-                if place in ("both", side):
-                    trade.add(side, entity, n, name)
-    if data.draw(st.booleans(), label="a run came before"):
-        trade.carry_out(trade.plan().plan)
-    edit(trade, data, "before the plan")
+def populate(trade: Trade, draw: Random) -> None:
+    """People make records on one side or both, work on; for half of the histories a run comes in between."""
+    for half in (range(0, SIDE_BY_SIDE, 2), range(1, SIDE_BY_SIDE, 2)):
+        for entity, names in NAMES.items():
+            for history, n in product(half, range(len(names))):
+                place = draw.choice(["both", "both", "books", "billing"])
+                for side in Side:
+                    if place in ("both", side):
+                        trade.add(side, entity, history, n)
+        if half.start == 0:
+            trade.carry_out(trade.plan().plan)
+    edit(trade, draw)
 
 
-def edit(trade: Trade, data: st.DataObject, when: str) -> set[tuple[Side, Entity, str]]:
+def edit(trade: Trade, draw: Random) -> set[tuple[Side, Entity, str]]:
     """People edit some of what they have made; gives the records they touched."""
     touched = set()
-    for (side, entity, name), record_id in trade.ids.items():
-        wanted = data.draw(st.sets(st.sampled_from(sorted(EDITS[entity])), max_size=1), label=f"{side} {name} {when}")
-        for one in sorted(wanted):
-            trade.sides[side].edit(entity, record_id, **{one: data.draw(EDITS[entity][one], label=one)})
+    for (side, entity, history, _name), record_id in trade.ids.items():
+        if draw.random() < 0.5:
+            name = draw.choice(sorted(EDITS[entity]))
+            value = draw.choice(EDITS[entity][name])
+            if name == "sku" and value:  # products of two histories must not be taken for each other
+                value = f"{value}{history}"
+            trade.sides[side].edit(entity, record_id, **{name: value})
             touched.add((side, entity, record_id))
     return touched
 
@@ -214,8 +241,9 @@ def make_trade(tmp_path: Path, _migrated_sqlite: Path) -> Iterator[Any]:
         trade.engine.dispose()
 
 
+SEEDS = st.integers(0, 2**32 - 1)
 LAW = settings(
-    max_examples=HISTORIES,
+    max_examples=EXAMPLES,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -223,10 +251,10 @@ LAW = settings(
 
 
 @LAW
-@given(data=st.data())
-def test_what_was_planned_is_what_is_written(make_trade: Any, data: st.DataObject) -> None:
+@given(seed=SEEDS)
+def test_what_was_planned_is_what_is_written(make_trade: Any, seed: int) -> None:
     trade: Trade = make_trade()
-    populate(trade, data)
+    populate(trade, Random(seed))  # noqa: S311  a seed replays it
     saved = Plan.from_json(trade.plan().plan.to_json())
     planned = trade.plan(saved)
     assert planned.enforced is not None
@@ -241,12 +269,13 @@ def test_what_was_planned_is_what_is_written(make_trade: Any, data: st.DataObjec
 
 
 @LAW
-@given(data=st.data())
-def test_what_moved_since_is_refused_and_the_rest_is_written(make_trade: Any, data: st.DataObject) -> None:
+@given(seed=SEEDS)
+def test_what_moved_since_is_refused_and_the_rest_is_written(make_trade: Any, seed: int) -> None:
     trade: Trade = make_trade()
-    populate(trade, data)
+    draw = Random(seed)  # noqa: S311  a seed replays it
+    populate(trade, draw)
     saved = trade.plan().plan
-    touched = edit(trade, data, "after the plan")
+    touched = edit(trade, draw)
     planned = trade.plan(saved)
     assert planned.enforced is not None
     left = {operation.op_id: operation for operation in planned.plan.operations}
@@ -260,9 +289,17 @@ def test_what_moved_since_is_refused_and_the_rest_is_written(make_trade: Any, da
         if operation.side is not None and (operation.side, operation.step, target(operation)) in touched:
             assert op_id in refused, f"{operation} was written although its record had moved"
         if op_id in refused and op_id not in moved:
-            assert may_wait(operation, touched, refused, wanted), f"{operation}: {refused[op_id]}"
+            history = history_of(trade, operation)
+            own = trade.and_twins({one for one in touched if trade.history_of[one] == history})
+            assert may_wait(operation, own, refused, wanted), f"{operation}: {refused[op_id]}"
     assert trade.carry_out(planned.plan)
     assert trade.written() == trade.planned([*left.values()])
+
+
+def history_of(trade: Trade, operation: Operation) -> int:
+    """The history that an operation is about."""
+    (found,) = {trade.history_of[one] for one in records(operation) if one in trade.history_of}
+    return found
 
 
 def records(operation: Operation) -> set[tuple[Side, Entity, str]]:
@@ -283,4 +320,5 @@ def may_wait(
     ids = {(side, entity, record_id) for entity, key in about for side, record_id in [side_and_id(key)]}
     ending = operation.action is Action.DEACTIVATE or operation.payload.get("active") is False
     owing = ending and any(entity is Entity.INVOICE for _, entity, _ in touched)  # what is owed keeps it active
-    return waits or bool(ids & touched) or owing
+    hangs = any(f"{side}:{record_id}" in operation.depends_on for side, _, record_id in touched)
+    return waits or bool(ids & touched) or owing or hangs

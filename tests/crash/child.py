@@ -463,6 +463,7 @@ def forked(world: SmallWorld, work: Callable[[], dict[str, Any]]) -> Ended:
     """Do something in a child; what it returns (or raises) comes back by a file."""
     answer = world.root / "answer.json"
     answer.unlink(missing_ok=True)
+    world.let_go()
     _insist_on_one_thread()
     child = os.fork()
     if child == 0:

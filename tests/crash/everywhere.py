@@ -19,7 +19,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -41,6 +41,9 @@ from tests.crash.worlds import (
 )
 
 WORLDS = ("first", "day", "undo", "decided")
+OF_A_RECOVERY = 0.6
+"""Of its boundaries that are tried before another crash is drawn."""
+
 QUIET = "Nothing had to be written"
 
 
@@ -125,7 +128,8 @@ class Explorer:
 
     def everywhere(self, first: int, upto: int) -> None:
         """One crash at each boundary, each recovered from."""
-        self._each_boundary("start", self.names[:upto], self.under, first=first)
+        last = min(upto, len(self.names))
+        self._at_boundaries("start", range(first, last + 1), self.names, self.under)
 
     def one(self, deadly: Sequence[int]) -> None:
         """Killed at these boundaries, one run after the other; then a run that is left alone."""
@@ -144,7 +148,7 @@ class Explorer:
         self._recover("in the end")
 
     def in_recovery(self, until: int) -> None:
-        """Crashes at drawn boundaries, then at a third of the boundaries of their recoveries, up to so many in all."""
+        """Crashes at drawn boundaries, then at many boundaries of the recoveries from them, up to so many in all."""
         while self._report.crashes < until:
             deadly = self._draw.randint(1, len(self.names))
             self._world.put_back("start")
@@ -154,26 +158,20 @@ class Explorer:
             self._report.crashes += 1
             under = self._circumstances()
             self._world.keep("again")
-            recovered = child.run(self._world, under=under)
+            names = child.run(self._world, under=under).boundaries
             before = self._report.crashes
-            self._each_boundary("again", recovered.boundaries, under, f"{deadly} ", of_each=1 / 3)
+            wanted = min(until - before, int(OF_A_RECOVERY * len(names)))
+            which = sorted(self._draw.sample(range(1, len(names) + 1), wanted))
+            self._at_boundaries("again", which, names, under, f"{deadly} ")
             self._report.crashes_in_recovery += self._report.crashes - before
 
-    def _each_boundary(
-        self,
-        start: str,
-        names: Sequence[str],
-        under: Circumstances,
-        told: str = "",
-        of_each: float = 1.0,
-        first: int = 1,
+    def _at_boundaries(
+        self, start: str, which: Iterable[int], names: Sequence[str], under: Circumstances, told: str = ""
     ) -> None:
-        """From this world, one crash at each boundary of a run (or a drawn share of them), each recovered from."""
+        """From this world, one crash at each of these boundaries of a run (in growing order), each recovered from."""
         self._world.put_back(start)
         with child.in_places(self._world, under) as waiting:
-            for deadly in range(first, len(names) + 1):
-                if self._draw.random() >= of_each:
-                    continue
+            for deadly in which:
                 ended = waiting.killed_at(deadly)
                 where = f"{self._which} {told}{deadly} ({names[deadly - 1]})"
                 if not ended.killed:

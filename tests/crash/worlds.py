@@ -65,6 +65,9 @@ class State(Protocol):
     def rows(self, query: str) -> list[dict[str, Any]]:
         """What a query finds, read past the product."""
 
+    def let_go(self) -> None:
+        """Hold no connection any more."""
+
 
 class SqliteState:
     """A state in a file."""
@@ -72,6 +75,7 @@ class SqliteState:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.url = f"sqlite:///{path}"
+        self._reader = SqliteReader(path)
         migrate(self.url)
 
     def keep(self, name: str) -> None:
@@ -81,7 +85,10 @@ class SqliteState:
         put_back_sqlite(self.path.with_name(f"{name}-{self.path.name}"), self.path)
 
     def rows(self, query: str) -> list[dict[str, Any]]:
-        return sqlite_rows(self.path, query)
+        return self._reader.rows(query)
+
+    def let_go(self) -> None:
+        self._reader.let_go()
 
 
 class PostgresState:
@@ -91,6 +98,7 @@ class PostgresState:
         self.url = url
         self._plain = url.replace("postgresql+psycopg://", "postgresql://", 1)
         self._kept: dict[str, dict[str, list[tuple[Any, ...]]]] = {}
+        self._reading: psycopg.Connection[Any] | None = None
         migrate(url)
         with psycopg.connect(self._plain, autocommit=True) as connection:
             self._tables = _in_order(connection)
@@ -115,10 +123,16 @@ class PostgresState:
                     cursor.executemany(insert.format(sql.Identifier(table), holders), rows)
 
     def rows(self, query: str) -> list[dict[str, Any]]:
-        with psycopg.connect(self._plain) as connection:
-            cursor = connection.execute(query)
-            names = [column.name for column in cursor.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        if self._reading is None:
+            self._reading = psycopg.connect(self._plain, autocommit=True)
+        cursor = self._reading.execute(query)
+        names = [column.name for column in cursor.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def let_go(self) -> None:
+        if self._reading is not None:
+            self._reading.close()
+            self._reading = None
 
 
 def _in_order(connection: psycopg.Connection[Any]) -> list[str]:
@@ -142,11 +156,25 @@ def put_back_sqlite(copy: Path, path: Path) -> None:
     shutil.copyfile(copy, path)
 
 
-def sqlite_rows(path: Path, query: str) -> list[dict[str, Any]]:
-    """What a query finds in a SQLite database, as a reader of its own."""
-    with closing(sqlite3.connect(path)) as connection:
-        connection.row_factory = sqlite3.Row
-        return [dict(row) for row in connection.execute(query)]
+class SqliteReader:
+    """Reads a SQLite database past the product; several times on one connection, as long as nobody works there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._connection: sqlite3.Connection | None = None
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        """What a query finds."""
+        if self._connection is None:
+            self._connection = sqlite3.connect(self.path)
+            self._connection.row_factory = sqlite3.Row
+        return [dict(row) for row in self._connection.execute(query)]
+
+    def let_go(self) -> None:
+        """Before anybody else works there, or another file takes its place."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 @dataclass
@@ -156,6 +184,10 @@ class SmallWorld:
     root: Path
     state: State
     books: Books
+
+    def __post_init__(self) -> None:
+        """Nothing is read yet."""
+        self._billing = SqliteReader(self.root / "billing.db")
 
     @classmethod
     def made(cls, root: Path, state: State, quickbooks: QuickBooksSandbox) -> SmallWorld:
@@ -197,7 +229,12 @@ class SmallWorld:
 
     def billing_rows(self, query: str) -> list[dict[str, Any]]:
         """What a query finds in ReliaBills, read past the product."""
-        return sqlite_rows(self.root / "billing.db", query)
+        return self._billing.rows(query)
+
+    def let_go(self) -> None:
+        """Hold no connection to either database, because somebody works there now."""
+        self._billing.let_go()
+        self.state.let_go()
 
     def keep(self, name: str) -> None:
         """Remember both sides, the state and the evidence under a name."""
@@ -211,6 +248,7 @@ class SmallWorld:
 
     def put_back(self, name: str) -> None:
         """All of them as they were."""
+        self.let_go()
         self.state.put_back(name)
         self.books.put_back(name)
         put_back_sqlite(self.root / f"{name}-billing.db", self.root / "billing.db")

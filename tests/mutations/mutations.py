@@ -218,9 +218,7 @@ def _anybody_may_hold(before: Any) -> Any:
 # ------------------------------------------------------------------------------------------------ the list
 
 STEPS = "tests/push/test_steps.py"
-CRASH = (
-    "tests/crash/test_everywhere.py::test_killed_at_every_boundary_of_a_working_day_nothing_is_lost_or_double"
-)
+CRASH = "tests/crash/test_everywhere.py::test_killed_at_every_boundary_of_a_working_day_nothing_is_lost_or_double"
 JOURNAL = "tests/state/test_journal.py"
 
 MUTATIONS = (

@@ -219,6 +219,7 @@ def _anybody_may_hold(before: Any) -> Any:
 
 STEPS = "tests/push/test_steps.py"
 CRASH = "tests/crash/test_everywhere.py::test_killed_at_every_boundary_of_a_working_day_nothing_is_lost_or_double"
+FURTHER = "tests/crash/test_further_worlds.py"
 JOURNAL = "tests/state/test_journal.py"
 
 MUTATIONS = (
@@ -257,6 +258,9 @@ MUTATIONS = (
              _nothing, ("tests/sides/billing/test_writer.py::test_a_repeated_request_is_given_its_first_answer",)),
     Mutation("stops are ignored", "a stop finding fails its step", "reconcile.push.steps:insist", _nothing,
              (f"{STEPS}::test_one_refused_record_fails_the_step_and_its_siblings_are_across",)),
+    Mutation("decisions are ignored", "what a person decided is what stands in the end",
+             "reconcile.deciding:Deciding.resolutions", _gives(()),
+             (f"{FURTHER}::test_killed_at_every_boundary_of_a_run_with_decisions_what_was_decided_stands",)),
     Mutation("no guards", "an emptied side stops the run", "reconcile.compare.guards:guards", _gives([]),
              ("tests/compare/test_guards.py",)),
 )  # fmt: skip

@@ -175,7 +175,7 @@ class Tempers:
         self._under_way: deque[tuple[Scope, bytes]] = deque()
 
     async def arrive(self) -> int:
-        """Let the calls that are under way arrive, in their order; gives how many they were. Nobody hears the answers."""
+        """Let the calls that are under way arrive, in their order; gives how many they were. Nobody hears an answer."""
         arrived = 0
         while self._under_way:
             scope, body = self._under_way.popleft()

@@ -17,7 +17,9 @@ from typing import IO, Any, NoReturn
 
 import pytest
 
-import reconcile.runner.execute  # noqa: F401  imported once here, not in every command
+import reconcile.runner.execute  # imported once here, not in every command, as are the next two
+import reconcile.sandbox.billing.command
+import reconcile.sandbox.quickbooks.command  # noqa: F401
 from reconcile.cli import main
 from reconcile.runner.forking import fork_server
 

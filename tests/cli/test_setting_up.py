@@ -71,7 +71,7 @@ def test_a_folder_without_settings_says_where_they_belong(terminal: Terminal) ->
     [
         ("state = \nruns = 3", ["not valid TOML", "line 1"]),
         ("runs = 'runs'", ["state is missing"]),
-        (STATE + "stat = 3", ["unknown setting 'stat'", "known here: companies, key_file, runs, state"]),
+        (STATE + "stat = 3", ["unknown setting 'stat'", "known here: companies, key_file, mail, runs, state"]),
         ("state = 3", ["state must be a text in quotes"]),
         ('state = {env = "NOT_SET"}', ["environment variable NOT_SET, which is not set"]),
         (CRAIGS.replace('name = "Craig', 'nam = "Craig'), ["[companies.craigs]", "unknown setting 'nam'"]),

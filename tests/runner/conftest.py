@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
@@ -69,6 +70,15 @@ held = lease.acquire(state, company, "test:1", run_id, timedelta(minutes=15))
 STEP_DONE = "runs.record_step(state, run_id, StepResult(Entity.CUSTOMER, StepStatus.SYNCED, done=1))"
 """A cell after which something counts as written."""
 
+PIDS = """\
+import os
+
+with open("pids.new", "w") as pids:
+    pids.write(f"{os.getpid()} {os.getppid()}")
+os.rename("pids.new", "pids")
+"""
+"""A cell that tells which process it runs in, and from which that was forked."""
+
 
 @dataclass
 class Bench:
@@ -123,3 +133,17 @@ def first_output(notebook: Mapping[str, Any]) -> str:
     """The HTML of a notebook's first output: what a person who opens it reads first."""
     html: str = "".join(notebook["cells"][0]["outputs"][0]["data"]["text/html"])
     return html
+
+
+def pids_in(bench: Bench) -> tuple[int, int]:
+    """The kernel and the process that it was forked from, as the cell ``PIDS`` has told them."""
+    kernel, server = (bench.root / "pids").read_text(encoding="utf-8").split()
+    return int(kernel), int(server)
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True

@@ -29,9 +29,12 @@ from tests.runner.conftest import (
     COMPANY,
     OPENED,
     PARAMETERS,
+    PIDS,
     STEP_DONE,
     Bench,
     first_output,
+    gone,
+    pids_in,
 )
 
 TELL = """\
@@ -206,7 +209,7 @@ def test_an_unexpected_error_is_named_and_no_markup_of_it_works(bench: Bench) ->
 
 
 def test_a_run_that_is_told_to_end_is_filed_before_its_process_ends(bench: Bench) -> None:
-    bench.notebook(OPENED, STEP_DONE, "open('asleep', 'w').close()\nimport time\ntime.sleep(600)")
+    bench.notebook(OPENED, STEP_DONE, PIDS, "open('asleep', 'w').close()\nimport time\ntime.sleep(600)")
     process = subprocess.Popen(
         [sys.executable, "-m", "reconcile", "run", COMPANY],
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
@@ -227,6 +230,7 @@ def test_a_run_that_is_told_to_end_is_filed_before_its_process_ends(bench: Bench
     [run] = runs.find(state)
     state.dispose()
     assert_filed(bench, run, Outcome.STEP_FAILED, "interrupted", "journal")
+    assert [gone(pid) for pid in pids_in(bench)] == [True, True]
 
 
 def test_each_run_is_chained_to_the_one_before(bench: Bench) -> None:

@@ -23,11 +23,8 @@ from reconcile.runner import forking
 from reconcile.runner.forking import ForkServer, KernelStartError, fork_server
 from reconcile.runner.forkserver import ForkRefusedError, insist_on_one_thread
 from reconcile.runner.kernels import ForkedKernelManager, PrivateKernelManager
-from reconcile.state import runs
-from reconcile.state.database import open_state
-from tests.runner.conftest import COMPANY, OPENED, STEP_DONE, Bench
+from tests.runner.conftest import COMPANY, OPENED, PIDS, STEP_DONE, Bench, gone, pids_in
 
-PID = "import os\nopen('pid', 'w').write(str(os.getpid()))"
 PATIENCE = 20
 NO_HISTORY = "--HistoryManager.hist_file=:memory:"
 
@@ -115,14 +112,6 @@ def printed(code: str, manager_class: type[PrivateKernelManager] = ForkedKernelM
 
     text: str = with_kernel(manager_class, story, **options)
     return text
-
-
-def gone(pid: int) -> bool:
-    """Whether a process has ended."""
-    try:
-        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return True
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -241,42 +230,39 @@ def test_a_run_whose_kernel_is_killed_says_so(bench: Bench) -> None:
 
 def test_a_kernel_and_what_it_started_end_with_its_run(bench: Bench) -> None:
     started = "import subprocess\nother = subprocess.Popen(['sleep', '600'])\nopen('other', 'w').write(str(other.pid))"
-    bench.run(PID, started, "import time\ntime.sleep(600)", cell_seconds=1)
-    for name in ("pid", "other"):
-        wait_for(lambda name=name: gone(int((bench.root / name).read_text(encoding="utf-8"))))  # type: ignore[misc]
+    bench.run(PIDS, started, "import time\ntime.sleep(600)", cell_seconds=1)
+    other = int((bench.root / "other").read_text(encoding="utf-8"))
+    wait_for(lambda: gone(pids_in(bench)[0]))
+    wait_for(lambda: gone(other))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_neither_kernel_nor_fork_server_outlives_the_runner(bench: Bench, number: signal.Signals) -> None:
-    bench.notebook(OPENED, STEP_DONE, PID, "open('ppid', 'w').write(str(os.getppid()))", "import time\ntime.sleep(600)")
+def test_neither_kernel_nor_fork_server_outlives_a_runner_that_is_killed(bench: Bench) -> None:
+    bench.notebook(PIDS, "import time\ntime.sleep(600)")
+    quick = "from reconcile.runner import forking; forking.MODULES = (); from reconcile.cli import main; main()"
     runner = subprocess.Popen(
-        [sys.executable, "-m", "reconcile", "run", COMPANY],
+        [sys.executable, "-c", quick, "run", COMPANY],
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
         cwd=bench.root,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wait_for((bench.root / "ppid").exists)
-    wait_for(lambda: bool((bench.root / "ppid").read_text(encoding="utf-8")))
-    pids = [int((bench.root / name).read_text(encoding="utf-8")) for name in ("pid", "ppid")]
-    runner.send_signal(number)
+    wait_for((bench.root / "pids").exists)
+    kernel, server = pids_in(bench)
+    assert not gone(kernel)
+    assert not gone(server)
+    runner.kill()
     runner.wait(PATIENCE)
-    for pid in pids:
-        wait_for(lambda pid=pid: gone(pid))  # type: ignore[misc]
-    if number == signal.SIGTERM:
-        state = open_state(bench.config.state_url)
-        [run] = runs.find(state)
-        state.dispose()
-        assert "interrupted" in run.reason
+    wait_for(lambda: gone(kernel))
+    wait_for(lambda: gone(server))
 
 
 def test_a_run_whose_fork_server_is_killed_says_so_and_the_next_has_another(
     bench: Bench, own_servers: pytest.MonkeyPatch
 ) -> None:
-    done = bench.run(OPENED, STEP_DONE, PID, f"os.kill(os.getppid(), {signal.SIGKILL})\nimport time\ntime.sleep(600)")
+    done = bench.run(OPENED, STEP_DONE, PIDS, f"os.kill(os.getppid(), {signal.SIGKILL})\nimport time\ntime.sleep(600)")
     assert done.outcome is Outcome.STEP_FAILED
     assert "kernel died" in done.reason
-    assert gone(int((bench.root / "pid").read_text(encoding="utf-8")))
+    assert gone(pids_in(bench)[0])
     bench.run("open('next', 'w').close()")
     assert (bench.root / "next").exists()
 

@@ -231,10 +231,18 @@ def _check_deposit(state: CompanyState, body: JsonObject, own: str) -> None:
                 raise faults.cannot_link(target, "it is in another deposit")
 
 
-def _check_bill_payment(state: CompanyState, body: JsonObject, own: str) -> None:
+def _check_paid_from(state: CompanyState, body: JsonObject) -> None:
+    """The account that a bill is paid from is there, and gets its name."""
     detail = "CheckPayment" if body["PayType"] == "Check" else "CreditCardPayment"
     if not body.get(detail):
         raise FaultError(faults.required(detail))
+    name = "BankAccountRef" if detail == "CheckPayment" else "CCAccountRef"
+    if isinstance(account := body[detail].get(name), dict):
+        state.resolve_account(account, f"{detail}.{name}")
+
+
+def _check_bill_payment(state: CompanyState, body: JsonObject, own: str) -> None:
+    _check_paid_from(state, body)
     total = as_decimal(body["TotalAmt"])
     if total < ZERO:
         raise faults.business("You must specify a transaction amount that is 0 or greater.")

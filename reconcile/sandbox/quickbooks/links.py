@@ -188,6 +188,6 @@ def mark_voided(body: JsonObject) -> None:
 
 def undeposited(state: CompanyState) -> JsonObject | None:
     """The account where money waits for a deposit."""
-    found = (one.id for one in state.store.all("Account") if one.facts.get("accountsubtype") == "UndepositedFunds")
+    found = (one for one in state.store.all("Account") if one.facts.get("accountsubtype") == "UndepositedFunds")
     account = next(found, None)
-    return None if account is None else {"value": account}
+    return None if account is None else {"value": account.id, "name": str(account.facts["fullyqualifiedname"])}

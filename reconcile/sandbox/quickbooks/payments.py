@@ -185,7 +185,7 @@ def _complete(state: CompanyState, body: JsonObject) -> None:
         if chosen.facts.get("accounttype") not in _DEPOSIT_ACCOUNTS:
             raise faults.business(WRONG_ACCOUNT)
     if total and not body.get("DepositToAccountRef") and (account := undeposited(state)):
-        body["DepositToAccountRef"] = account
+        body["DepositToAccountRef"] = {"value": account["value"]}
     body.setdefault("LinkedTxn", [])
     if state.multicurrency:
         body["HomeTotalAmt"] = amount(total * as_decimal(body.get("ExchangeRate", 1)))

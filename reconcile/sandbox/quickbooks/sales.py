@@ -166,7 +166,8 @@ def send(state: CompanyState, resource: Resource, record: Record, address: str) 
         raise faults.one(
             6420, "Email Address Required", "An email address is required to send this transaction.", "BillEmail"
         )
-    body["EmailStatus"] = "EmailSent"
+    if resource.name != "RefundReceipt":
+        body["EmailStatus"] = "EmailSent"
     body["DeliveryInfo"] = {"DeliveryType": "Email", "DeliveryTime": stamp(state.now())}
     # A payment is sent as well, but has no properties that would tell of it.
     body = {name: value for name, value in body.items() if name in resource.properties}
@@ -256,6 +257,8 @@ def _form_defaults(resource: Resource) -> JsonObject:
         defaults |= {"Deposit": 0}
     if resource.name == "Estimate":
         defaults |= {"TxnStatus": "Pending"}
+    if resource.name == "RefundReceipt":
+        del defaults["EmailStatus"]
     return defaults
 
 

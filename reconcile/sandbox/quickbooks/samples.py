@@ -58,6 +58,10 @@ _LEFT_OUT: Final[dict[str, JsonObject]] = {
     "Vendor": {"Balance": 0},
     "Employee": {"BillableTime": False},
     "Payment": {"LinkedTxn": []},
+    "Estimate": {"PrintStatus": "NeedToPrint", "EmailStatus": "NotSet"},
+    "CreditMemo": {"PrintStatus": "NeedToPrint", "EmailStatus": "NotSet"},
+    "SalesReceipt": {"PrintStatus": "NotSet", "EmailStatus": "NotSet"},
+    "RefundReceipt": {"PrintStatus": "NotSet"},
     "Invoice": {
         "AllowIPNPayment": False,
         "AllowOnlinePayment": False,
@@ -159,8 +163,8 @@ def _complete(entity: str, body: JsonObject, first: date) -> None:
 
 
 def _from_others(state: CompanyState, entity: str, body: JsonObject) -> None:
-    """What a form has from its customer and its items; where it was paid into is told without a name."""
-    if "DepositToAccountRef" in body:
+    """What a form has from its customer and its items; a payment tells where it was paid into without a name."""
+    if entity == "Payment" and "DepositToAccountRef" in body:
         body["DepositToAccountRef"] = {"value": body["DepositToAccountRef"]["value"]}
     customer = state.store.get("Customer", str((body.get("CustomerRef") or {}).get("value", "")))
     if RESOURCES[entity].group == "sale" and customer is not None:

@@ -43,9 +43,10 @@ _PLURALS: Final = {
     "Department": "Departments",
 }
 _NAMELESS: Final = frozenset(
-    {"DepositToAccountRef", "SalesTermRef", "TaxCodeRef", "TaxRateRef", "TxnTaxCodeRef", "ParentRef", "AgencyRef",
+    {"SalesTermRef", "TaxCodeRef", "TaxRateRef", "TxnTaxCodeRef", "ParentRef", "AgencyRef",
      "DefaultTaxCodeRef", "TermRef"}
 )  # fmt: skip
+_NAMELESS_IN: Final = frozenset({("Payment", "DepositToAccountRef")})
 _LONGEST_ID: Final = 12
 
 Held = frozenset[tuple[str, str]]
@@ -241,12 +242,20 @@ class CompanyState:
             here = f"{path}{name}"
             if entry.kind == "ref":
                 targets = tuple(own if choice == "Self" else choice for choice in entry.choices)
-                self._check(value, targets, here, held, named=name not in _NAMELESS)
+                self._check(value, targets, here, held, named=name not in _NAMELESS and (own, name) not in _NAMELESS_IN)
             elif entry.kind == "one":
                 self._resolve(SHAPES[entry.shape], value, f"{here}.", own, held)
             elif entry.kind == "many":
                 for element in value:
                     self._resolve(SHAPES[entry.shape], element, f"{here}.", own, held)
+
+    def resolve_account(self, ref: JsonObject, path: str) -> None:
+        """Check one reference to an account, where the property around it is free, and fill in its name.
+
+        Raises:
+            FaultError: as :meth:`resolve`.
+        """
+        self._check(ref, ("Account",), path, frozenset(), named=True)
 
     def _check(self, ref: JsonObject, targets: tuple[str, ...], path: str, held: Held, *, named: bool) -> None:
         record_id = str(ref.get("value"))

@@ -8,6 +8,7 @@ import pytest
 from reconcile.sandbox.quickbooks import lists
 from reconcile.sandbox.quickbooks.entities import RESOURCES
 from reconcile.sandbox.quickbooks.faults import FaultError
+from reconcile.sandbox.quickbooks.numbers import parse
 
 
 def refused(desk: Any, resource: str, body: Any, operation: str = "") -> Any:
@@ -203,3 +204,40 @@ def test_an_exchange_rate_has_no_id(desk: Any) -> None:
     assert [one["Rate"] for one in desk.query("select * from ExchangeRate where AsOfDate = '2020-01-01'")] == [
         Decimal("1.3")
     ]
+
+
+CHECKING = {"value": "35", "name": "Checking"}
+
+
+def test_all_but_payments_name_the_account_they_were_paid_into(desk: Any, sell: Any, supplier: Any) -> None:
+    sold = {"CustomerRef": {"value": "1"}, "Line": [sell("6", 5)]}
+    into = {"DepositToAccountRef": {"value": "35", "name": "made up"}}
+    assert desk.post("salesreceipt", {**sold, **into})["DepositToAccountRef"] == CHECKING
+    assert desk.post("salesreceipt", sold)["DepositToAccountRef"] == {"value": "4", "name": "Undeposited Funds"}
+    deposited = {
+        "Line": [{"Amount": 1, "DetailType": "DepositLineDetail", "DepositLineDetail": {"AccountRef": CHECKING}}]
+    }
+    assert desk.post("deposit", {**deposited, **into})["DepositToAccountRef"] == CHECKING
+    for given, told in ((into, "35"), ({}, "4")):
+        payment = desk.post("payment", {"CustomerRef": {"value": "1"}, "TotalAmt": 1, **given})
+        assert payment["DepositToAccountRef"] == {"value": told}
+    owed = bill(desk, supplier, 9)
+    assert pay(desk, supplier, 9, ("Bill", owed["Id"], 9))["CheckPayment"]["BankAccountRef"] == CHECKING
+
+
+def test_a_bill_is_not_paid_from_an_account_that_is_not_there(desk: Any, supplier: Any) -> None:
+    owed = bill(desk, supplier, 9)
+    line = {"Amount": 9, "LinkedTxn": [{"TxnId": owed["Id"], "TxnType": "Bill"}]}
+    body = {"VendorRef": {"value": supplier["Id"]}, "TotalAmt": 9, "Line": [line]}
+    for kind, how in (("Check", "CheckPayment"), ("CreditCard", "CreditCardPayment")):
+        ref = {"BankAccountRef" if kind == "Check" else "CCAccountRef": {"value": "9999"}}
+        assert refused(desk, "billpayment", {**body, "PayType": kind, how: ref}).code == 2500
+
+
+def test_a_refund_never_tells_of_mail(desk: Any, sell: Any) -> None:
+    sold = {"CustomerRef": {"value": "1"}, "Line": [sell("6", 5)], "DepositToAccountRef": {"value": "35"}}
+    made = desk.post("refundreceipt", sold)
+    assert "EmailStatus" not in made
+    sent = parse(desk.company.send("refundreceipt", made["Id"], "a@example.com", ""))["RefundReceipt"]
+    assert "EmailStatus" not in sent
+    assert (sent["DeliveryInfo"]["DeliveryType"], sent["BillEmail"]) == ("Email", {"Address": "a@example.com"})

@@ -73,3 +73,20 @@ def test_forms_of_the_sample_carry_their_customer_s_addresses(desk: Any) -> None
     assert desk.get("payment", "15")["DepositToAccountRef"] == {"value": "35"}
     assert invoice["Line"][0]["SalesItemLineDetail"]["ItemAccountRef"]["name"]
     assert desk.get("payment", "15")["LinkedTxn"] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "printed", "mailed"),
+    [
+        ("estimate", "41", "NeedToPrint", "NotSet"),
+        ("creditmemo", "73", "NeedToPrint", "NotSet"),
+        ("salesreceipt", "11", "NotSet", "NotSet"),
+        ("refundreceipt", "66", "NotSet", None),
+    ],
+)
+def test_forms_of_the_sample_say_whether_they_were_printed_and_mailed(
+    desk: Any, kind: str, number: str, printed: str, mailed: str | None
+) -> None:
+    """As recordings of the same company have them; a refund never tells of mail."""
+    form = desk.get(kind, number)
+    assert (form["PrintStatus"], form.get("EmailStatus")) == (printed, mailed)

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, cast
+from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,13 +52,11 @@ def conform(frame: pd.DataFrame, dtypes: Mapping[str, str]) -> pd.DataFrame:
     Raises:
         TypeError, ValueError: a value does not fit its dtype. Sides report such records as findings before this.
     """
-    columns: dict[str, pd.Series[Any]] = {
-        name: (_as_text(frame[name]) if dtype == "str" else frame[name].astype(cast("Any", dtype)))
-        if name in frame
-        else pd.Series(pd.NA, index=frame.index, dtype=dtype)
-        for name, dtype in dtypes.items()
+    there, length = set(frame.columns), len(frame)
+    columns = {
+        name: _as(frame[name], dtype) if name in there else _missing(dtype, length) for name, dtype in dtypes.items()
     }
-    return pd.DataFrame(columns, index=frame.index).reset_index(drop=True)
+    return pd.DataFrame(columns, index=pd.RangeIndex(length))
 
 
 def empty_records(entity: Entity) -> pd.DataFrame:
@@ -70,12 +69,30 @@ def empty_rows(entity: Entity) -> pd.DataFrame:
     return conform(pd.DataFrame(), row_dtypes(entity))
 
 
-def _as_text(values: pd.Series[Any]) -> pd.Series[Any]:
-    """Text as it is; anything else is refused, because ``astype("str")`` would make text of numbers and of ``None``."""
-    kept = values.astype("str") if values.isna().all() else values
-    if not pd.api.types.is_string_dtype(kept):
+@cache
+def _known(dtype: str) -> Any:
+    """The dtype of that name; looking it up costs more than most of what is done with it."""
+    return pd.api.types.pandas_dtype(dtype)
+
+
+@cache
+def _nothing(dtype: str) -> Any:
+    """One missing value."""
+    return pd.array([pd.NA], dtype=_known(dtype))
+
+
+def _missing(dtype: str, length: int) -> Any:
+    return _nothing(dtype).take(np.full(length, -1), allow_fill=True)
+
+
+def _as(values: pd.Series[Any], dtype: str) -> Any:
+    """Values of that dtype. Of text nothing is made: ``astype("str")`` would make it of numbers and of ``None``."""
+    wanted = _known(dtype)
+    if values.dtype == wanted:
+        return values.array
+    if dtype == "str" and not values.isna().all() and not pd.api.types.is_string_dtype(values):
         raise TypeError(f"column {values.name} must hold text, not {values.dtype}")
-    return kept.astype("str")
+    return values.astype(wanted).array
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from reconcile.model.changes import BASE_COLUMNS, LINK_COLUMNS, Agreement, Compa
 from reconcile.model.entities import ROWS_COLUMN, Entity, Kind, Side
 from reconcile.model.findings import Finding
 from reconcile.model.resolutions import Choice, Draft, Resolution
-from reconcile.model.snapshot import Scope, Snapshot, conform, record_dtypes, row_dtypes
+from reconcile.model.snapshot import Scope, Snapshot, record_dtypes, row_dtypes
 
 MIDNIGHT = datetime(2026, 3, 9, 3, 30, tzinfo=UTC)
 USUAL: dict[Entity, dict[str, Any]] = {
@@ -115,8 +115,8 @@ class OneSide:
 
 
 def framed(rows: list[dict[str, Any]], dtypes: dict[str, str]) -> pd.DataFrame:
-    columns = {name: pd.Series([row.get(name) for row in rows], dtype=dtype) for name, dtype in dtypes.items()}
-    return conform(pd.DataFrame(columns), dtypes)
+    columns = {name: pd.array([row.get(name) for row in rows], dtype=dtype) for name, dtype in dtypes.items()}
+    return pd.DataFrame(columns)
 
 
 class Trade:

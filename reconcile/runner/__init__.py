@@ -5,8 +5,8 @@ kernel papermill marks every cell completed.
 
 :mod:`reconcile.runner.request` says what can be asked, :mod:`reconcile.runner.execute` carries it out. Its kernels
 (:mod:`reconcile.runner.kernels`) are forked from a process that has imported everything already
-(:mod:`reconcile.runner.forkserver`), which :mod:`reconcile.runner.forking` starts and asks. Notebooks that a person opens
-in JupyterLab have kernels as they come.
+(:mod:`reconcile.runner.forkserver`), which :mod:`reconcile.runner.forking` starts and asks. Notebooks that a person
+opens in JupyterLab have kernels as they come.
 """
 
 import sys

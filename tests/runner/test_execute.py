@@ -238,3 +238,16 @@ def test_each_run_is_chained_to_the_one_before(bench: Bench) -> None:
     second = bench.run("raise ValueError('two')")
     assert bench.filed(first)["previous"] == ""
     assert bench.filed(second)["previous"] == digest(bench.folder(first) / "run.json")
+
+
+def test_nobody_waits_for_imports_that_a_command_does_not_need() -> None:
+    """First what starts the process that kernels are forked from, then what executes notebooks."""
+    look = (
+        "import sys\n"
+        "import reconcile.runner.forking, reconcile.runner.request\n"
+        "print(sorted({'pandas', 'sqlalchemy', 'papermill', 'jupyter_client'} & set(sys.modules)))\n"
+        "import reconcile.runner.execute\n"
+        "print(sorted({'great_expectations', 'matplotlib', 'lark', 'ipykernel'} & set(sys.modules)))\n"
+    )
+    said = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True).stdout
+    assert said.splitlines() == ["[]", "[]"]

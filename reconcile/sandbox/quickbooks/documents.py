@@ -143,9 +143,11 @@ def _complete(state: CompanyState, resource: Resource, body: JsonObject, own: st
 
 
 def _number_lines(resource: Resource, body: JsonObject) -> None:
-    for place, line in enumerate(body["Line"], start=1):
+    # recordings number the lines of a journal entry from 0, by their ids only
+    journal = resource.name == "JournalEntry"
+    for place, line in enumerate(body["Line"], start=0 if journal else 1):
         line["Id"] = str(line.get("Id") or place)
-        if resource.name != "BillPayment":
+        if resource.name != "BillPayment" and not journal:
             line["LineNum"] = place
         if "Amount" in line:
             line["Amount"] = amount(as_decimal(line["Amount"]))
@@ -270,8 +272,10 @@ def _check_bill_payment(state: CompanyState, body: JsonObject, own: str) -> None
 
 
 def _check_postings(state: CompanyState, body: JsonObject, own: str) -> None:
-    del state, own
+    del own
     body.setdefault("Adjustment", False)
+    if state.country == "US":
+        body.setdefault("TxnTaxDetail", {})
     if len(body["Line"]) < _FEWEST_POSTINGS:
         raise faults.business("Fill out at least two detail lines to continue.")
     sums: dict[str, Decimal] = {"Debit": ZERO, "Credit": ZERO}

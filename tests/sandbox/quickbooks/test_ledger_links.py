@@ -241,3 +241,20 @@ def test_a_refund_never_tells_of_mail(desk: Any, sell: Any) -> None:
     sent = parse(desk.company.send("refundreceipt", made["Id"], "a@example.com", ""))["RefundReceipt"]
     assert "EmailStatus" not in sent
     assert (sent["DeliveryInfo"]["DeliveryType"], sent["BillEmail"]) == ("Email", {"Address": "a@example.com"})
+
+
+def test_a_journal_entry_s_lines_are_numbered_from_0_by_their_ids(desk: Any) -> None:
+    """As recordings have them; an empty tax detail stands beside them."""
+
+    def posting(kind: str, account: str) -> Any:
+        detail = {"PostingType": kind, "AccountRef": {"value": account}}
+        return {"Amount": 25.54, "DetailType": "JournalEntryLineDetail", "JournalEntryLineDetail": detail}
+
+    made = desk.post("journalentry", {"Line": [posting("Debit", "65"), posting("Credit", "44")]})
+    assert [line["Id"] for line in made["Line"]] == ["0", "1"]
+    assert not any("LineNum" in line for line in made["Line"])
+    assert made["Line"][1]["JournalEntryLineDetail"]["AccountRef"] == {"value": "44", "name": "Notes Payable"}
+    assert (made["TxnTaxDetail"], made["Adjustment"]) == ({}, False)
+    made["Line"] += [posting("Debit", "65"), posting("Credit", "44")]
+    again = desk.post("journalentry", made)
+    assert [line["Id"] for line in again["Line"]] == ["0", "1", "2", "3"]

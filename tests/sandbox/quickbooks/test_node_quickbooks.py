@@ -1,6 +1,6 @@
-"""node-quickbooks creates, queries, batches and attaches against the local company.
+"""Clients for JavaScript and TypeScript that others wrote create, query, batch and attach against the local company.
 
-Where node or its package cannot be had, the same exchange is made with the requests that node-quickbooks sends.
+Where node or node-quickbooks cannot be had, the same exchange is made with the requests that node-quickbooks sends.
 """
 
 import json
@@ -22,6 +22,8 @@ SCRIPT = Path(__file__).with_name("node_quickbooks.js")
 PACKAGE = "node-quickbooks@2.0.50"
 OAUTH_SCRIPT = Path(__file__).with_name("intuit_oauth.js")
 OAUTH_PACKAGE = "intuit-oauth@4.2.5"
+PROMISE_SCRIPT = Path(__file__).with_name("node_promise.js")
+PROMISE_PACKAGE = "quickbooks-node-promise@3.3.14"
 EXPECTED = {
     "replayed": True,
     "total": 12.5,
@@ -166,4 +168,35 @@ def test_intuit_s_own_client_for_javascript_connects_and_disconnects(
         "refreshed": True,
         "wrong": ["invalid_grant", "Incorrect or invalid refresh token"],
         "revoked": "invalid_grant",
+    }
+
+
+def test_a_client_in_typescript_goes_through_its_day(tmp_path: Path, sandbox: QuickBooksSandbox) -> None:
+    folder = with_package(tmp_path, PROMISE_PACKAGE, PROMISE_SCRIPT)
+    if folder is None:
+        pytest.skip("node or quickbooks-node-promise cannot be had here; node-quickbooks makes much the same calls")
+    seen = through_node(folder, sandbox, PROMISE_SCRIPT)
+    assert seen == {
+        "traced": True,
+        "sparse": "x",
+        "quoted": True,
+        "like": "1",
+        "among": 2,
+        "last": "Weiskopf Consulting",
+        "all": 32,
+        "counted": 32,
+        "none": {},
+        "pdf": "%PDF-",
+        "mailed": "EmailSent",
+        "owed": 60,
+        "deleted": "Deleted",
+        "voided": 0,
+        "missing": "610",
+        "reports": ["CustomerBalance", "AgedReceivables", "AgedReceivableDetail", "TransactionList"],
+        "captured": 2,
+        "batch": ["Fault", "QueryResponse"],
+        "attached": "Customer",
+        "refreshed": True,
+        "revoked": 200,
+        "after": "401",
     }

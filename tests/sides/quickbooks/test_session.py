@@ -26,7 +26,7 @@ from reconcile.sides.quickbooks import (
     QuickBooksConnection,
     Tokens,
 )
-from reconcile.sides.quickbooks.transport import Deadline, NoConnectionError
+from reconcile.sides.quickbooks.transport import Connections, Deadline, NoConnectionError, exchange
 from tests.sides.quickbooks.conftest import ACCESS, REFRESH, SECRET, Said, Server, World, said, tokens, world_of
 
 EXPIRED = said(
@@ -698,3 +698,23 @@ def test_an_answer_of_the_token_address_without_tokens_is_no_token(world: World)
         read(world)
 
     assert world.store.load().refresh_token == REFRESH
+
+
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:1", "http://"])
+def test_a_proxy_of_the_environment_is_used_and_named_when_it_fails(
+    monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    address = "https://quickbooks.invalid/v3"
+
+    with pytest.raises(NoConnectionError, match="proxy of this network"):
+        exchange(Connections(address), "GET", address, headers={}, params={}, body=b"", bounds=Bounds(2, 2, 5))
+
+
+def test_this_machine_is_asked_without_a_proxy(world: World, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    server.answer = lambda _: said({"QueryResponse": {}})
+
+    assert world.session.query("select * from Term") == {"QueryResponse": {}}

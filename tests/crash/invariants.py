@@ -324,6 +324,24 @@ def _as_decided(
                     yield f"{value!r} was decided for {name} of {entity} {label}, {side} has {value_of(record, name)!r}"
 
 
+def otherwise_than_decided(
+    world: SmallWorld, findings: Sequence[Mapping[str, Any]], stands: Mapping[tuple[Entity, str], bool]
+) -> list[str]:
+    """Of records that one side had deleted: who was to be entered again is on both sides, who was to end is on neither.
+
+    ``stands`` is what a person decided. A record that still waits for something is shown.
+    """
+    seen = image(world)
+    shown = {(one["entity"], one["label"]) for one in findings if one["severity"] != "note"}
+    return [
+        f"{entity} {label} was decided to {'stand' if alive else 'end'}, which is not so in {side}"
+        for (entity, label), alive in stands.items()
+        for side in ("QuickBooks", "ReliaBills")
+        if (entity.value, label) not in shown
+        if alive != any(not _over(one) for one in seen.get((side, entity.value, label), []))
+    ]
+
+
 def _over(record: Record) -> bool:
     """Whether it is void or inactive."""
     return bool(value_of(record, "void")) or ("active" in record and not record["active"])

@@ -19,6 +19,7 @@ import re
 import secrets
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
@@ -41,7 +42,8 @@ from reconcile.errors import (
     StepFailedError,
     UnreachableError,
 )
-from reconcile.model.entities import Entity
+from reconcile.model.entities import Entity, Side
+from reconcile.model.resolutions import DELETED, DELETED_FOR_GOOD
 from reconcile.model.runs import Outcome
 from reconcile.repair import Repair
 from reconcile.sandbox.billing import day
@@ -112,6 +114,7 @@ class History(RuleBasedStateMachine):
     """One company's life."""
 
     world: SmallWorld
+    lived: Counter[str]
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,6 +124,7 @@ class History(RuleBasedStateMachine):
         self.world.put_back(EMPTY)
         self.last: dict[tuple[Entity, str, str], Any] = {}
         self.decided: dict[tuple[Entity, str, str], Any] = {}
+        self.stands: dict[tuple[Entity, str], bool] = {}
         self.ended: set[tuple[Entity, str]] = set()
         self.told: set[tuple[Entity, str]] = set()
         self.under_way = False
@@ -152,6 +156,7 @@ class History(RuleBasedStateMachine):
     def _touched(self, entity: Entity, label: str) -> None:
         """Somebody did something to this record, so what was decided before need not hold any more."""
         self.decided = {key: value for key, value in self.decided.items() if key[:2] != (entity, label)}
+        self.stands.pop((entity, label), None)
 
     def _there(self, on: str, entity: Entity, label: str) -> dict[str, Any] | None:
         found = invariants.image(self.world).get((on, entity.value, label))
@@ -222,8 +227,10 @@ class History(RuleBasedStateMachine):
 
     @rule(on=SIDES, edit=EDITS, data=st.data())
     def an_edit(self, on: str, edit: tuple[Entity, str, Any], data: st.DataObject) -> None:
+        self._edit(on, edit, data.draw(st.sampled_from(LABELS[edit[0]])))
+
+    def _edit(self, on: str, edit: tuple[Entity, str, Any], label: str) -> None:
         entity, name, value = edit
-        label = data.draw(st.sampled_from(LABELS[entity]))
         record = self._there(on, entity, label)
         if record is None or _value(record, name) == value or record.get("void") or record.get("state") == "void":
             return
@@ -237,6 +244,13 @@ class History(RuleBasedStateMachine):
         ):
             self.last[entity, label, name] = value
             self._touched(entity, label)
+
+    @rule(name=st.sampled_from(CUSTOMERS), first=SIDES)
+    def two_people_change_the_same(self, name: str, first: str) -> None:
+        """The same customer's city, otherwise on each side."""
+        if all(self._there(on, Entity.CUSTOMER, name) for on in (BOOKS, BILLING)):
+            for on, city in ((first, "Bisbee"), (_other(first), "Ajo")):
+                self._edit(on, (Entity.CUSTOMER, "city", city), name)
 
     def _used(self, on: str, entity: Entity, label: str) -> bool:
         """Whether an invoice with an open balance needs it: nobody makes that inactive."""
@@ -273,6 +287,7 @@ class History(RuleBasedStateMachine):
             lambda people: people.void_payment(reference),
         ):
             self.last[Entity.PAYMENT, reference, "void"] = True
+            self._touched(Entity.PAYMENT, reference)
 
     @rule(on=SIDES, number=st.sampled_from(NUMBERS))
     def an_invoice_is_deleted(self, on: str, number: str) -> None:
@@ -296,6 +311,7 @@ class History(RuleBasedStateMachine):
             f"payment {reference} is deleted", BOOKS, lambda people: people.remove(Entity.PAYMENT, reference), _nobody
         ):
             self.ended.add((Entity.PAYMENT, reference))
+            self._touched(Entity.PAYMENT, reference)
 
     @rule(gone=st.sampled_from(CUSTOMERS), stays=st.sampled_from(CUSTOMERS))
     def customers_are_merged(self, gone: str, stays: str) -> None:
@@ -331,7 +347,9 @@ class History(RuleBasedStateMachine):
             if (one["entity"], one["key"]) == (record["entity"], record["key"]) and one["held"]
         ]
         asked = _ASKED.search(record["remedy"])
+        deleted = _gone(record["ways"])
         ways = ["ignore", "unlink", *(["keep", "keep", "keep a field"] if held else []), *(["do"] * 3 if asked else [])]
+        ways += ["deleted"] * 3 if deleted else []
         way, side = data.draw(st.sampled_from(ways)), data.draw(SIDES)
         field = data.draw(st.sampled_from(held)) if way == "keep a field" else ""
         entity, label = Entity(record["entity"]), record["label"]
@@ -344,16 +362,20 @@ class History(RuleBasedStateMachine):
         sentence = {
             "do": f"as proposed, {asked and asked[0]}",
             "ignore": f"leave {entity.singular} {label} alone",
+            "deleted": f"{entity.singular} {label} is as {side} has it: gone there or not",
             "unlink": f"the two {entity.plural} called {label} are not one",
         }.get(way, f"keep what {side} has{f' as {field}' if field else ''} of {entity.singular} {label}")
         self.history.append(f"Anna decides: {sentence}")
+        self.lived["decisions"] += 1
         self._remember(entity, label, way, ended.told["kept"], seen)
+        if way == "deleted":
+            self.stands[entity, label] = side != deleted
 
     def _remember(
         self, entity: Entity, label: str, way: str, kept: Sequence[str], seen: Mapping[str, Any] | None
     ) -> None:
         """What was decided is what has to be there in the end."""
-        if way in {"ignore", "unlink", "do"}:
+        if way in {"ignore", "unlink", "do", "deleted"}:
             self.told.add((entity, label))
             self._touched(entity, label)
         if way == "do" and entity is Entity.CUSTOMER:  # its documents follow, and both customers have another name
@@ -380,6 +402,7 @@ class History(RuleBasedStateMachine):
             clock=timedelta(hours=hours),
         )
         ended = child.run(self.world, under=under)
+        self.lived["runs in trouble"] += bool(kind)
         self.under_way |= kind == "late"
         trouble = f", {kind} at {at}" if kind else ""
         clock = f", our clock {hours:+} hours off" if hours else ""
@@ -390,6 +413,7 @@ class History(RuleBasedStateMachine):
     @rule(deadly=st.integers(1, 140), mode=st.sampled_from(["census", "delta"]))
     def a_run_is_killed(self, deadly: int, mode: str) -> None:
         ended = child.run(self.world, deadly, Circumstances(mode))
+        self.lived["crashes"] += ended.killed
         self.history.append(f"{mode} run, killed at boundary {deadly}: {_outcome(ended)}")
         self._look_at_once(ended)
 
@@ -462,6 +486,8 @@ class History(RuleBasedStateMachine):
         broken = invariants.broken_after_healing(
             self.world, findings, self.last, self.ended, decided=self.decided, told=self.told
         )
+        self.lived["histories"] += 1
+        broken += invariants.otherwise_than_decided(self.world, findings, self.stands)
         self._insist(not broken, "; ".join(broken))
 
     def _healed(self) -> child.Ended:
@@ -501,6 +527,14 @@ EXPECTED = {
 REFUSALS = {ConfigurationError.__name__, AlreadyDecidedError.__name__}
 _PERMIT = re.compile(r"`reconcile permit \S+ (\S+)(?: --record (\S+))?.* --seen-in (\S+)")
 _ASKED = re.compile(r"`reconcile (link|relink) \S+ (\S+) (\S+)")
+
+
+def _gone(ways: str) -> str:
+    """The side that has deleted a record, from what can be decided about it; empty when none has."""
+    for side, name in ((Side.BOOKS, BOOKS), (Side.BILLING, BILLING)):
+        if {DELETED[side], DELETED_FOR_GOOD[side]} & {*ways.split(",")}:
+            return name
+    return ""
 
 
 def _decided(named: str, way: str, side: str, field: str, asked: Sequence[str]) -> dict[str, Any]:
@@ -559,13 +593,17 @@ def _edit_in_billing(people: BillingPeople, entity: Entity, label: str, name: st
         day.edit_invoice(people.engine, label, **{name: value})
 
 
-def live(world: SmallWorld, number: int, *, examples: int, steps: int) -> None:
-    """The histories of one seed in one company, which is emptied before each; raises with the first that breaks."""
+def live(world: SmallWorld, number: int, *, examples: int, steps: int) -> Counter[str]:
+    """The histories of one seed in one company, which is emptied before each; gives what happened in them.
+
+    Raises:
+        AssertionError: something broke; with that history.
+    """
 
     class Seeded(History):
         pass
 
-    Seeded.world = world
+    Seeded.world, Seeded.lived = world, Counter()
 
     run_state_machine_as_test(
         seed(number)(Seeded),
@@ -581,6 +619,7 @@ def live(world: SmallWorld, number: int, *, examples: int, steps: int) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+    return Seeded.lived
 
 
 def main() -> int:
@@ -603,7 +642,8 @@ def main() -> int:
         state = SqliteState(root / "state.db") if given.state == "sqlite" else PostgresState(given.state)
         world = SmallWorld.made(root, state, quickbooks)
         world.keep(EMPTY)
-        live(world, number, examples=given.examples, steps=given.steps)
+        lived = live(world, number, examples=given.examples, steps=given.steps)
+    sys.stdout.write(json.dumps(lived) + "\n")
     return 0
 
 

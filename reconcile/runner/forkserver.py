@@ -19,12 +19,14 @@ import importlib
 import json
 import os
 import selectors
+import shutil
 import signal
 import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ipykernel_launcher
@@ -318,6 +320,8 @@ def main() -> None:
         broken = f"What runs need cannot be imported ({type(error).__name__}: {error}). Is the installation complete?"
     server = os.getpid()
     request = ForkServer(listener, lifeline, broken).serve()
-    if request is not None:
-        begin(request, server)
-        run_kernel(request.arguments, server)
+    if request is None:
+        shutil.rmtree(Path(listener.getsockname()).parent, ignore_errors=True)  # its owner may be dead
+        return
+    begin(request, server)
+    run_kernel(request.arguments, server)

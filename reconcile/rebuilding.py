@@ -19,9 +19,10 @@ from reconcile.errors import ConfigurationError
 from reconcile.evidence import AtWork, RunFolder, digest, is_at_work, read_json
 from reconcile.filing import file_run, notices_of
 from reconcile.model.runs import Outcome, Run
-from reconcile.restored import in_the_trail
-from reconcile.state import audit, lease, runs
+from reconcile.restored import WENT_BACK, in_the_trail
+from reconcile.state import audit, lease, permissions, runs
 from reconcile.state.database import reading
+from reconcile.state.journal import Journal
 from reconcile.verdict import Ending, Execution
 
 _DIED = (
@@ -89,6 +90,8 @@ def _file(config: Config, engine: Engine, run: Run) -> Run | None:
                 left.unlink()
             if (filed := _almost_filed(config, engine, run, folder)) is not None:
                 return filed
+            if not Journal(engine, run.company, run.id).entries(run.id):
+                permissions.give_back_all(engine, run.id, but=WENT_BACK)
             execution = Execution(Ending.DIED, _LEFT if run.kind == "interactive" else _DIED)
             return file_run(config, engine, run.id, execution, publish=partial(publish, folder.partial_notebook))
     except BlockingIOError:

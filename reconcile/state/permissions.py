@@ -132,6 +132,17 @@ def give_back(engine: Engine, permission: Permission, run_id: str) -> None:
         )
 
 
+def give_back_all(engine: Engine, run_id: str, *, but: str) -> None:
+    """:func:`give_back` of all that this run had used, except of the guard ``but``, whose permission took effect."""
+    kept = select(PermissionRow.id).where(PermissionRow.guard == but)
+    with writing(engine) as connection:
+        connection.execute(
+            delete(PermissionUseRow).where(
+                PermissionUseRow.run_id == run_id, PermissionUseRow.permission_id.not_in(kept)
+            )
+        )
+
+
 def withdraw(engine: Engine, company: str, permission_id: int) -> Permission:
     """Take a permission back; what a run has done because of it stays done.
 

@@ -18,7 +18,8 @@ from reconcile.errors import ConfigurationError
 from reconcile.evidence import AtWork, is_at_work, write_text
 from reconcile.model.runs import Outcome
 from reconcile.rebuilding import died, file_the_dead, rebuild
-from reconcile.state import lease, runs
+from reconcile.restored import WENT_BACK
+from reconcile.state import lease, permissions, runs
 from reconcile.state.tokens import make_key_file
 from reconcile.verification import verify
 from tests.evidence.conftest import COMPANY, Office
@@ -184,3 +185,18 @@ def test_a_run_killed_between_its_verdict_and_the_seal_stays_what_it_came_to(
     assert filed.outcome is Outcome.AGREED
     assert office.folder(run).verdict.read_bytes() == told
     assert verify(office.config, office.engine, COMPANY).exit_code == 0
+
+
+@pytest.mark.parametrize("writes", [0, 1])
+def test_a_run_killed_before_its_first_write_gives_back_what_was_let_pass_for_it(office: Office, writes: int) -> None:
+    given = {}
+    for guard in ("many-endings", WENT_BACK):
+        given[guard] = permissions.give(office.engine, COMPANY, permissions.Wanted(guard, "spring cleaning", "Ann"))
+    run = office.begin()
+    for permission in given.values():
+        permissions.use(office.engine, permission, run.id)
+    office.work(run, writes)
+    office.dies(run)
+    file_the_dead(office.config, office.engine, COMPANY)
+    left = {one.guard: one.used_in for one in permissions.listed(office.engine, COMPANY)}
+    assert left == {"many-endings": (run.id,) if writes else (), WENT_BACK: (run.id,)}

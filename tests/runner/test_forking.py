@@ -247,13 +247,15 @@ def test_neither_kernel_nor_fork_server_outlives_a_runner_that_is_killed(bench: 
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wait_for((bench.root / "pids").exists)
-    kernel, server = pids_in(bench)
-    assert not gone(kernel)
-    assert not gone(server)
-    [listener] = {one.laddr for one in psutil.Process(server).net_connections("unix") if one.laddr}
-    runner.kill()
-    runner.wait(PATIENCE)
+    try:
+        wait_for((bench.root / "pids").exists)
+        kernel, server = pids_in(bench)
+        assert not gone(kernel)
+        assert not gone(server)
+        [listener] = {one.laddr for one in psutil.Process(server).net_connections("unix") if one.laddr}
+    finally:
+        runner.kill()
+        runner.wait(PATIENCE)
     wait_for(lambda: gone(kernel))
     wait_for(lambda: gone(server))
     assert not Path(listener).parent.exists()

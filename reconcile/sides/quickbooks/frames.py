@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from reconcile.model.entities import Entity
 from reconcile.model.findings import Finding
@@ -34,6 +36,7 @@ from reconcile.sides.quickbooks.pages import Broken, Page, PageAsCame, WrittenPa
 from reconcile.sides.quickbooks.records import Item, Record
 
 _PORTION = 20_000
+_LONGEST_TOKEN = 18
 _TOGETHER = 3_000
 """Records read together by columns: half a millisecond of each time is its own, and a few pages need little memory."""
 
@@ -52,11 +55,11 @@ def collector_paused() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _Fresh:
-    """What is new of a page: at which places its records are, and their ids."""
+    """What is new of a page: at which places its records are, and their ids with their versions."""
 
     page: PageAsCame[Any]
     places: Sequence[int]
-    ids: set[str]
+    versions: Mapping[str, int]
 
     def records(self) -> list[Any]:
         """The records themselves."""
@@ -79,8 +82,10 @@ def _exact_at(positions: Iterable[int], pages: Sequence[_Fresh]) -> Iterator[Any
 class Harvest:
     """Collects the records of one entity and gives their frames.
 
+    Of copies of a record the newest counts, whatever the order in which they come.
+
     Attributes:
-        seen: ids of the records met, whatever became of them.
+        seen: the records met, whatever became of them: their ids, and the version of the newest copy of each.
         findings, unreadable, left_out: what was found, ids that could not be read, and how many records are not
             carried; complete once the frames were asked for, because pages are read some at a time.
     """
@@ -89,8 +94,9 @@ class Harvest:
         self.entity = entity
         self.findings: list[Finding] = []
         self.unreadable: set[str] = set()
-        self.seen: set[str] = set()
-        self.left_out = 0
+        self.seen: dict[str, int] = {}
+        self._left_out: set[str] = set()
+        self._newer: dict[str, Record | Broken] = {}
         self._dropped: set[str] = set()
         self._lookups = lookups
         self._values: list[Values] = []
@@ -104,6 +110,11 @@ class Harvest:
         """Number of records met, whatever became of them."""
         return len(self.seen)
 
+    @property
+    def left_out(self) -> int:
+        """How many records are not carried."""
+        return len(self._left_out)
+
     def add(self, page: Page[Any] | WrittenPage[Any]) -> None:
         """Take in a page; records met before are not taken twice."""
         with collector_paused():
@@ -115,34 +126,42 @@ class Harvest:
 
     def _add_exact(self, page: Page[Any]) -> None:
         for record in page.records:
-            if record.id not in self.seen:
-                self.seen.add(record.id)
+            if self._is_first(record.id, record.sync_token, record):
                 self._take(record)
         for broken in page.broken:
-            key = broken.id or f"without id, {len(self.seen)}"
-            if key not in self.seen:
-                self.seen.add(key)
+            if self._is_first(broken.id or f"without id, {len(self.seen)}", broken.version, broken):
                 self._lose(broken)
         if len(self._values) >= _PORTION:
             self._store()
 
+    def _is_first(self, key: str, token: str | None, copy: Record | Broken) -> bool:
+        """Whether a record was not met before; a newer copy of one that was is kept for the end."""
+        version, known = _version(token), self.seen.get(key)
+        if known is not None and version > known:
+            self._newer[key] = copy
+        if known is None or version > known:
+            self.seen[key] = version
+        return known is None
+
     def _add_written(self, page: WrittenPage[Any]) -> None:
         """Collect a page, to be read when enough records are there."""
-        ids, records = set(page.ids), page.records
+        versions, records = {record.id: _version(record.sync_token) for record in page.records}, page.records
         places: Sequence[int] = range(len(page))
-        if not ids.isdisjoint(self.seen):
-            places = [place for place in places if page.records[place].id not in self.seen]
-            records = [page.records[place] for place in places]
-            ids -= self.seen
-        if len(ids) < len(records):
+        again = versions.keys() & self.seen.keys()
+        if len(versions) < len(records) or any(versions[one] > self.seen[one] for one in again):
             self._read_waiting()
             self._add_exact(page.as_came.exact())
             return
-        self.seen |= ids
+        if again:
+            places = [place for place in places if page.records[place].id not in again]
+            records = [page.records[place] for place in places]
+            for one in again:
+                del versions[one]
+        self.seen |= versions
         if self._collector is None:
             self._collector = COLLECTORS[self.entity](self._lookups)
         self._collector.add(records)
-        self._waiting.append(_Fresh(page.as_came, places, ids))
+        self._waiting.append(_Fresh(page.as_came, places, versions))
         if sum(len(one.places) for one in self._waiting) >= _TOGETHER:
             self._read_waiting()
 
@@ -158,7 +177,8 @@ class Harvest:
                 collector.add(one.records())
                 if self._read_together(collector, [one]):
                     continue
-            self.seen -= one.ids
+            for record_id in one.versions:
+                del self.seen[record_id]
             self._add_exact(one.page.exact())
 
     def _read_together(self, collector: Collector, pages: Sequence[_Fresh]) -> bool:
@@ -185,7 +205,7 @@ class Harvest:
 
     def _take(self, record: Record) -> None:
         if not carried(record):
-            self.left_out += 1
+            self._left_out.add(record.id)
             if isinstance(record, Item) and record.type == "Group":
                 self.findings.append(bundle_note(record, self._lookups.home_currency))
             return
@@ -210,7 +230,7 @@ class Harvest:
         if broken.id:
             self.unreadable.add(broken.id)
         else:
-            self.left_out += 1
+            self._left_out.add(f"without id, {len(self.findings)}")
 
     def _store(self) -> None:
         if self._values:
@@ -228,22 +248,58 @@ class Harvest:
     def drop(self, ids: Collection[str]) -> None:
         """Forget records that are proven to exist no longer."""
         self._read_waiting()
-        self._dropped |= set(ids) & self.seen
-        self.seen -= self._dropped
-        self.unreadable -= self._dropped
-        self.findings = [finding for finding in self.findings if finding.record_id not in self._dropped]
+        gone = set(ids) & self.seen.keys()
+        self._dropped |= gone
+        for record_id in gone:
+            del self.seen[record_id]
+            self._newer.pop(record_id, None)
+        self._forget(gone)
+
+    def _forget(self, ids: AbstractSet[str]) -> None:
+        """Take back what was said of records."""
+        self.unreadable -= ids
+        self._left_out -= ids
+        self.findings = [finding for finding in self.findings if finding.record_id not in ids]
+
+    def _replace(self) -> None:
+        """Put the newer copies that came later in the place of the records."""
+        if not self._newer:
+            return
+        newer, self._newer = self._newer, {}
+        ids = pa.array(list(newer), ARROW["str"])
+        self._tables = _without(self._tables, "id", ids)
+        self._row_tables = _without(self._row_tables, "parent_id", ids)
+        self._forget(newer.keys())
+        for copy in newer.values():
+            if isinstance(copy, Broken):
+                self._lose(copy)
+            else:
+                self._take(copy)
+        self._store()
 
     def frames(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         """The records and their child rows; what was taken in is used up by it."""
         with collector_paused():
             self._read_waiting()
             self._store()
+            self._replace()
         records = frame_of(self._tables, record_dtypes(self.entity))
         rows = frame_of(self._row_tables, row_dtypes(self.entity))
         return self._kept(records, "id"), self._kept(rows, "parent_id") if len(rows) else rows
 
     def _kept(self, frame: pd.DataFrame, column: str) -> pd.DataFrame:
         return frame[~frame[column].isin(self._dropped)].reset_index(drop=True) if self._dropped else frame
+
+
+def _without(tables: Sequence[pa.Table], column: str, ids: pa.Array) -> list[pa.Table]:
+    """The tables without the rows of these records; none that is empty."""
+    kept = (table.filter(pc.invert(pc.is_in(table[column], ids))) for table in tables if len(table))
+    return [table for table in kept if len(table)]
+
+
+def _version(token: str | None) -> int:
+    """A SyncToken as a number that grows; what is no number is older than all."""
+    return int(token) if token is not None and token.isdecimal() and len(token) <= _LONGEST_TOKEN else -1
 
 
 def table_of(tuples: Sequence[tuple[Any, ...]], names: Sequence[str], dtypes: Mapping[str, str]) -> pa.Table:

@@ -20,11 +20,12 @@ _REPLACED = "\N{REPLACEMENT CHARACTER}"
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A record that is not what it should be; ``why`` names the field and what it holds."""
+    """A record that is not what it should be; ``why`` names the field and what it holds, ``version`` its SyncToken."""
 
     id: str
     label: str
     why: str
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ def page_decoder(shape: type[R]) -> Vigilant[Page[R]]:
     def decode(body: bytes) -> Page[R]:
         try:
             answer: Any = decoder.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             content = exact_json(body.decode("utf-8", "replace").encode())
             if faults := faults_in(content):
                 raise HoldsFaultError(faults) from None
@@ -138,7 +139,7 @@ def census_decoder(shape: type[R]) -> Vigilant[Page[R] | WrittenPage[R]]:
             return exact(body)
         try:
             answer: Any = decoder.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return exact(body)
         _look_for_faults(answer, body)
         return WrittenPage(answer.QueryResponse.records, PageAsCame(shape, body), server_time({"time": answer.time}))
@@ -176,14 +177,16 @@ def read_each(shape: type[R], objects: Sequence[Any], time: datetime | None = No
     records: list[R] = []
     broken: list[Broken] = []
     for item in objects:
-        why = _unfit_text(item)
-        if not why:
-            try:
+        try:
+            why = _unfit_text(item)
+            if not why:
                 records.append(msgspec.convert(item, shape))
-            except msgspec.ValidationError as error:
-                why = _in_words(str(error))
+        except msgspec.ValidationError as error:
+            why = _in_words(str(error))
+        except RecursionError:
+            why = "it is nested more deeply than can be read"
         if why:
-            broken.append(Broken(_word(item, "Id"), _label(item), why))
+            broken.append(Broken(_word(item, "Id"), _label(item), why, _word(item, "SyncToken")))
     return Page(records, broken, time)
 
 

@@ -12,7 +12,7 @@ from reconcile.model.entities import Entity
 from reconcile.sides.quickbooks.columns import COLLECTORS, NotPlainError, Numbers, amounts
 from reconcile.sides.quickbooks.frames import Harvest
 from reconcile.sides.quickbooks.mapping import Lookups
-from reconcile.sides.quickbooks.pages import WrittenPage, census_decoder, page_decoder
+from reconcile.sides.quickbooks.pages import WrittenPage, census_decoder, page_decoder, read_each
 from reconcile.sides.quickbooks.records import SHAPES, PaymentMethod, WrittenLine
 from tests.sides.quickbooks.conftest import sample
 
@@ -298,3 +298,48 @@ def test_amounts_are_exact(drawn: list[Any]) -> None:
 
     assert found.scaled.tolist() == [int(number.scaleb(7)) for number in drawn]
     assert found.fit.all()
+
+
+def version_of(entity: Entity, number: int, token: int, how: str) -> dict[str, Any]:
+    """A copy of a record that says which version it is; ``how`` it is odd, if it is."""
+    item: dict[str, Any] = {"Id": str(number), "SyncToken": str(token), "TotalAmt": token}
+    if how == "unreadable":
+        item["TxnDate"] = token
+    elif how == "by itself":
+        item |= {"PrivateNote": 5} if entity is Entity.PAYMENT else {"Line": [{"DetailType": "GroupLineDetail"}]}
+    return item
+
+
+@pytest.mark.parametrize("entity", list(RECORDS))
+@settings(max_examples=60)
+@given(data=st.data())
+def test_of_copies_of_a_record_the_newest_counts_in_whatever_order_they_come(
+    entity: Entity, data: st.DataObject
+) -> None:
+    """On overlapping pages, in captures, twice in one answer."""
+    hows = st.sampled_from(["plain", "plain", "by itself", "unreadable"])
+    copies = data.draw(
+        st.dictionaries(st.tuples(st.integers(1, 4), st.integers(0, 30)), hows, min_size=1, max_size=12).map(
+            lambda drawn: [(number, token, how) for (number, token), how in drawn.items()]
+        )
+    )
+    newest = {number: (number, token, how) for number, token, how in sorted(copies)}
+    order = data.draw(st.permutations(copies))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(order)), max_size=3)))
+    answers = [order[start:end] for start, end in zip([0, *cuts], [*cuts, len(order)], strict=True)]
+    alone = Harvest(entity, LOOKUPS)
+    alone.add(read_each(SHAPES[entity], [version_of(entity, *copy) for copy in newest.values()]))
+    harvest = Harvest(entity, LOOKUPS)
+    for answer in answers:
+        items = [version_of(entity, *copy) for copy in answer]
+        captured = data.draw(st.booleans())
+        shape: Any = SHAPES[entity]
+        harvest.add(read_each(shape, items) if captured else census_decoder(shape)(body_of(entity, items)))
+    for mine, theirs in zip(harvest.frames(), alone.frames(), strict=True):
+        key = [column for column in ("id", "parent_id", "position") if column in mine]
+        pd.testing.assert_frame_equal(
+            mine.sort_values(key).reset_index(drop=True), theirs.sort_values(key).reset_index(drop=True)
+        )
+    assert harvest.seen == alone.seen
+    assert harvest.unreadable == alone.unreadable
+    assert sorted(harvest.findings, key=str) == sorted(alone.findings, key=str)

@@ -215,7 +215,7 @@ def faults_in(content: object) -> tuple[Fault, ...]:
 def _from_json(text: str) -> tuple[Fault, ...]:
     try:
         return faults_in(json.loads(text))
-    except ValueError:
+    except (ValueError, RecursionError):
         return ()
 
 

@@ -133,7 +133,7 @@ class Novelties:
             raw = msgspec.json.decode(listed, type=dict[str, msgspec.Raw])[resource]
             records = msgspec.json.decode(raw, type=list[msgspec.Raw])[:SAMPLE]
             self.look_at(resource, [msgspec.json.decode(record) for record in records])
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, RecursionError):
             return
 
 

@@ -203,8 +203,10 @@ class QuickBooksReader:
                     progress(len(harvest), max(counts.opening, len(harvest)))
             as_of = as_of or self._clock()
             counted = self._count(name) if counts.closing is None else counts.closing
-            for _ in range(CATCHING_UP):
-                if self._complete(entity, harvest, counted) or not self._catch_up(entity, harvest, as_of):
+            for attempt in range(CATCHING_UP):
+                # one that vanished and another that came can make up for each other in the count
+                sure = attempt > 0 or not counts.drifted
+                if (sure and self._complete(entity, harvest, counted)) or not self._catch_up(entity, harvest, as_of):
                     break
                 counted = self._count(name)
             if self._complete(entity, harvest, counted):
@@ -391,33 +393,33 @@ class QuickBooksReader:
             found |= {record.id: record for record in page.records}  # type: ignore[attr-defined]  # every shape has an id
         return found
 
-    def _pages(self, name: str, shape: type[R], counts: _Counts | None = None) -> Iterator[Page[R] | WrittenPage[R]]:
+    def _pages(self, name: str, shape: type[R], asked: _Counts | None = None) -> Iterator[Page[R] | WrittenPage[R]]:
         """All pages of a resource, in the order of ids; each overlaps the one before by a record.
 
-        When the first page is full and ``counts`` is given, it is asked how many records there are, and pages are asked
-        for ahead, some at the same time. Because pages overlap, full thousands of records leave a last page of a few:
-        it is asked for when all others are there, and counted in the same call. Records that are deleted or deactivated
-        meanwhile shift the positions of those after them. When the overlap is gone, a page is read again from further
-        back; what was met before is not taken twice.
+        When the first page is full and counts are ``asked`` for, QuickBooks is asked how many records there are, and
+        pages are asked for ahead, some at the same time. Because pages overlap, full thousands of records leave a last
+        page of a few: it is asked for when all others are there, and counted in the same call. Records that are deleted
+        or deactivated meanwhile shift the positions of those after them. When the overlap is gone, a page is read again
+        from further back; what was met before is not taken twice.
 
         Raises:
             IncompletePullError: the positions keep shifting.
         """
-        size = self._page_size
+        size, counts = self._page_size, asked or _Counts()
         seen: set[str] = set()
         position, drifts, back = 1, 0, size // 2
         last = 0
 
         def fetch(start: int) -> Page[R] | WrittenPage[R]:
-            if start == last and counts is not None:
+            if start == last:
                 return self._counted_page(name, shape, start, counts)
             decode = census_decoder(shape)
             watched = Vigilant(partial(self._look_and_decode, name, decode)) if start == 1 and name in KNOWN else decode
             return self._read(query.select(name, *_all(name), start=start, most=size), watched)
 
         page = fetch(1)
-        expected = self._opening(name, page, counts) if counts is not None and len(page) >= size else 0
-        if counts is not None and counts.closing is not None:
+        expected = self._opening(name, page, counts) if asked is not None and len(page) >= size else 0
+        if counts.closing is not None:
             yield page
             return
         planned = range(size, expected + 1, size - 1)
@@ -429,6 +431,7 @@ class QuickBooksReader:
                 ids = page.ids
                 if position > 1 and seen.isdisjoint(ids):
                     drifts += 1
+                    counts.drifted = True
                     if drifts > MOST_DRIFTS:
                         raise IncompletePullError(
                             f"QuickBooks' list of {name} records keeps changing while it is read. Try again later."
@@ -444,8 +447,7 @@ class QuickBooksReader:
                     if len(ids) < size:
                         return
                     position += len(ids) - 1
-                if counts is not None:
-                    counts.closing = None  # what was counted before another page is read was not counted at the end
+                counts.closing = None  # what was counted before another page is read was not counted at the end
                 page = ahead.page(position)
 
     def _opening(self, name: str, page: Page[Any] | WrittenPage[Any], counts: _Counts) -> int:
@@ -503,10 +505,12 @@ class _Counts:
     Attributes:
         opening: after the first page, where that was full.
         closing: after the last page, where that was told with it.
+        drifted: whether records were seen to vanish while pages were read.
     """
 
     opening: int = 0
     closing: int | None = None
+    drifted: bool = False
 
 
 def _groups(content: Any, names: Sequence[str]) -> dict[str, list[Any]]:

@@ -179,13 +179,20 @@ def _traced(trace: str) -> str:
     return f" (Intuit's trace of this: {trace})" if trace else ""
 
 
+class TooDeepError(ValueError):
+    """JSON that is nested more deeply than can be read: QuickBooks says nothing like it, but it can be sent."""
+
+
 def exact_json(body: bytes) -> Any:
     """Parsed JSON with exact decimals.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: it is no JSON, or nested too deeply.
     """
-    return json.loads(body, parse_float=Decimal, parse_constant=_no_number)
+    try:
+        return json.loads(body, parse_float=Decimal, parse_constant=_no_number)
+    except RecursionError:
+        raise TooDeepError("it is nested more deeply than can be read") from None
 
 
 def _no_number(name: str) -> None:
@@ -427,7 +434,9 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
             found = tuple(map(self._clean, error.faults))
             return Answer(reply.status, None, found, reply.trace, effort.doubtful)
         except ValueError as error:
-            if reply.body.lstrip()[:1] == b"<":
+            if isinstance(error, TooDeepError):
+                problem = "The answer of QuickBooks is nested more deeply than can be read"
+            elif reply.body.lstrip()[:1] == b"<":
                 problem = "Something between here and QuickBooks answered with a web page in its place"
             else:
                 problem = "The answer of QuickBooks was cut off or is no JSON"
@@ -442,7 +451,7 @@ class QuickBooksSession(QuickBooks):  # type: ignore[misc]  # python-quickbooks 
             return ()
         try:
             return tuple(map(self._clean, faults_in(exact_json(body))))
-        except ValueError:
+        except (ValueError, RecursionError):
             return ()
 
     def _wait_for_room(self, reply: Reply, effort: _Effort) -> None:

@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 
-from reconcile.errors import IncompletePullError, RefusedError
+from reconcile.errors import IncompletePullError, RefusedError, UnreachableError
 from reconcile.model.entities import Entity
 from reconcile.model.snapshot import Scope
 from reconcile.sides.quickbooks import QuickBooksReader, query
+from reconcile.sides.quickbooks.novelties import Novelties
+from reconcile.sides.quickbooks.pages import Broken, read_each
+from reconcile.sides.quickbooks.records import Customer, resource
 from tests.sides.quickbooks.conftest import Asked, Said, Server, World, said
 
 NOW = datetime(2025, 8, 1, 16, 0, tzinfo=UTC)
@@ -184,6 +187,29 @@ def test_what_vanishes_between_the_last_page_and_its_count_is_no_ghost(
 
     assert "5" not in set(snapshot.frame["id"])
     assert snapshot.counted == 1004
+
+
+def test_what_vanishes_and_what_comes_make_up_for_each_other_in_the_count_and_are_found_all_the_same(
+    world: World, server: Server
+) -> None:
+    reader = QuickBooksReader(world.session, clock=lambda: NOW, page_size=50)
+    company = Company(server, list(range(2, 602, 2)))
+    company.cdc = [group()]
+    once = Lock()
+
+    def work(start: int) -> None:
+        if start > 100 and once.acquire(blocking=False):
+            del company.ids[:2]
+            company.cdc = [group(deleted(2), deleted(4))]
+        elif start > 250 and 5 not in company.ids:
+            company.ids = sorted([*company.ids, 5, 7])
+            company.cdc = [group(deleted(2), deleted(4), customer(5), customer(7))]
+
+    company.before_page = work
+
+    frame = reader.census(Entity.CUSTOMER).frame
+
+    assert sorted(map(int, frame["id"])) == company.ids
 
 
 def test_the_last_page_is_asked_for_when_all_others_are_there(world: World, server: Server) -> None:
@@ -526,3 +552,40 @@ def test_values_in_queries_are_quoted(value: str, quoted: str) -> None:
 
 def test_items_are_asked_for_their_sku() -> None:
     assert query.select("Item").startswith("SELECT *, Sku FROM Item ORDERBY Id")
+
+
+def answered(name: str, *records: str) -> Said:
+    """An answer whose records are written by hand."""
+    return Said(200, f'{{"QueryResponse":{{"{name}":[{",".join(records)}]}}}}'.encode(), "application/json")
+
+
+@pytest.mark.parametrize("place", ["X", "DisplayName", "BillAddr", "MetaData"])
+@pytest.mark.parametrize("entity", [Entity.CUSTOMER, Entity.INVOICE])
+def test_records_nested_beyond_all_reason_end_a_census_in_words(
+    server: Server, reader: QuickBooksReader, entity: Entity, place: str
+) -> None:
+    company = Company(server, [1, 2])
+    deep = f'{{"Id":"1","{place}":{"[" * 100_000}{"]" * 100_000}}}'
+    company.page = lambda _: answered(resource(entity), deep)
+
+    with pytest.raises(UnreachableError, match="nested more deeply than can be read"):
+        reader.census(entity)
+
+
+def test_a_record_nested_too_deeply_is_broken_alone() -> None:
+    deep: Any = []
+    for _ in range(5000):
+        deep = [deep]
+
+    page = read_each(Customer, [customer(1), {"Id": "2", "SyncToken": "3", "X": deep}])
+
+    assert [record.id for record in page.records] == ["1"]
+    assert page.broken == [Broken("2", "", "it is nested more deeply than can be read", "3")]
+
+
+def test_novelties_are_not_looked_for_in_what_cannot_be_read() -> None:
+    novelties = Novelties()
+
+    novelties.look_at_page("Customer", answered("Customer", f'{{"Id":"1","X":{"[" * 100_000}{"]" * 100_000}}}').body)
+
+    assert novelties.found == {}

@@ -718,3 +718,13 @@ def test_this_machine_is_asked_without_a_proxy(world: World, server: Server, mon
     server.answer = lambda _: said({"QueryResponse": {}})
 
     assert world.session.query("select * from Term") == {"QueryResponse": {}}
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_an_answer_nested_beyond_all_reason_is_said_to_be_so(world: World, server: Server, status: int) -> None:
+    deep = b"[" * 100_000 + b"]" * 100_000
+    server.answer = lambda _: Said(status, b'{"QueryResponse":{"Term":[{"X":' + deep + b"}]}}", "application/json")
+
+    words = "nested more deeply than can be read" if status == 200 else "refused to be read"
+    with pytest.raises((UnreachableError, RefusedError), match=words):
+        world.session.query("select * from Term")

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from reconcile.compare.canonical import References, among, described, is_live
+from reconcile.compare.endings import WAITS
 from reconcile.compare.rounding import Sale, SoldLine, rule_behind
 from reconcile.compare.rules import CLOSED, DEPENDS, ENDED, IGNORED, NOT_CARRIED, REFUND, ROUNDING, UNREAD
 from reconcile.model.entities import Entity, Side
@@ -53,7 +54,7 @@ RECEIVED, CREDITS = "payments received", "credits"
 UNKNOWN_RULE = " (by no rule that is known)"
 NOT_COMPARABLE = "methods that differ or are not named"
 _DAY = "payments of "
-_TELLING_NOTES = frozenset({CLOSED, DEPENDS, ENDED, IGNORED, NOT_CARRIED, ROUNDING, UNREAD})
+_TELLING_NOTES = frozenset({CLOSED, DEPENDS, ENDED, IGNORED, NOT_CARRIED, ROUNDING, UNREAD, WAITS})
 _DAYS = (0, 30, 60, 90)
 
 

@@ -126,6 +126,15 @@ def test_an_invoice_closed_in_reliabills_is_noted_until_it_is_written_off(garden
     assert "closed in ReliaBills without full payment, but 6.80 is open in QuickBooks" in result.items["cause"].iloc[0]
 
 
+def test_a_customer_who_stays_active_because_he_owes_is_explained_by_that(garden: Trade) -> None:
+    garden.books.change(Entity.CUSTOMER, "q1", active=False)
+    result = tied(garden)
+    assert result.green
+    assert total(result, "number of customers")["difference"] == -1
+    (item,) = result.items[result.items["measure"] == "number of customers"].to_dict("records")
+    assert "still has open invoices in ReliaBills" in item["cause"]
+
+
 def test_rounding_of_tax_is_named(garden: Trade) -> None:
     garden.billing.change(Entity.INVOICE, "r5", tax=81, total=1081, balance=681)
     result = tied(garden)

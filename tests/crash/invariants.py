@@ -13,6 +13,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from reconcile.compare.endings import WAITS
+from reconcile.compare.rules import DEPENDS
 from reconcile.errors import LeaseError
 from reconcile.model.entities import Entity
 from reconcile.state import audit, lease
@@ -211,7 +213,7 @@ def broken_after_healing(
         told: of what a person decided that the sides need not be alike in it.
     """
     seen = image(world)
-    shown = {(Entity(one["entity"]), one["label"]) for one in findings if one["severity"] != "note"} | {*told}
+    shown = {(Entity(one["entity"]), one["label"]) for one in findings if _tells(one)} | {*told}
     return [
         *never_two(seen),
         *money(seen),
@@ -332,7 +334,7 @@ def otherwise_than_decided(
     ``stands`` is what a person decided. A record that still waits for something is shown.
     """
     seen = image(world)
-    shown = {(one["entity"], one["label"]) for one in findings if one["severity"] != "note"}
+    shown = {(one["entity"], one["label"]) for one in findings if _tells(one)}
     return [
         f"{entity} {label} was decided to {'stand' if alive else 'end'}, which is not so in {side}"
         for (entity, label), alive in stands.items()
@@ -340,6 +342,11 @@ def otherwise_than_decided(
         if (entity.value, label) not in shown
         if alive != any(not _over(one) for one in seen.get((side, entity.value, label), []))
     ]
+
+
+def _tells(finding: Mapping[str, Any]) -> bool:
+    """Whether it says that the sides are not alike in a record: held, or waiting for another."""
+    return finding["severity"] != "note" or finding["check"] in {DEPENDS, WAITS}
 
 
 def _over(record: Record) -> bool:

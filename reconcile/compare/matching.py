@@ -240,16 +240,17 @@ class _Matcher:
                 Side.BOOKS: self._about(Side.BOOKS, books_id)["customer"] or "no known customer",
                 Side.BILLING: self._about(Side.BILLING, str(billing_id))["customer"] or "no known customer",
             }
-            self._find(
-                OTHER_CUSTOMER,
-                Severity.HOLD,
-                Side.BOOKS,
-                books_id,
-                f"belongs to {names[Side.BOOKS]} in QuickBooks but to {names[Side.BILLING]} in ReliaBills",
-                "If they are two invoices, give the one in QuickBooks another number; if they are one, make the "
-                "customers the same. Until then neither is carried across.",
-                between=True,
-            )
+            for side, record_id in ((Side.BOOKS, books_id), (Side.BILLING, str(billing_id))):
+                self._find(
+                    OTHER_CUSTOMER,
+                    Severity.HOLD,
+                    side,
+                    record_id,
+                    f"belongs to {names[Side.BOOKS]} in QuickBooks but to {names[Side.BILLING]} in ReliaBills",
+                    "If they are two invoices, give the one in QuickBooks another number; if they are one, make the "
+                    "customers the same. Until then neither is carried across.",
+                    between=True,
+                )
         self._withhold(Side.BOOKS, found[~same].array)
         self._withhold(Side.BILLING, found[~same].index)
         return found[same]
@@ -384,7 +385,7 @@ class _Matcher:
                 check=check,
                 severity=severity,
                 entity=self.entity,
-                side=None if between else side,
+                side=side,
                 record_id=record_id,
                 label=label,
                 amount=None if about["amount"] is None else int(about["amount"]),

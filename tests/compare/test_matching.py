@@ -158,9 +158,11 @@ def test_one_number_for_two_customers_is_a_question(trade: Trade) -> None:
     trade.both_have("customer", "q2", "r2", "Bob")
     trade.books.invoice("q5", "123", "q1", 100)
     trade.billing.invoice("r5", "123", "r2", 100)
-    (found,) = trade.compare()[Entity.INVOICE].findings
-    assert (found.check, found.severity, found.record_id) == (OTHER_CUSTOMER, Severity.HOLD, "q5")
-    assert "Amy in QuickBooks but to Bob in ReliaBills" in found.sentence
+    found = trade.compare()[Entity.INVOICE].findings
+    assert [(one.side, one.record_id) for one in found] == [(Side.BOOKS, "q5"), (Side.BILLING, "r5")]
+    for one in found:
+        assert (one.check, one.severity) == (OTHER_CUSTOMER, Severity.HOLD)
+        assert "Amy in QuickBooks but to Bob in ReliaBills" in one.sentence
     assert created(trade, Entity.INVOICE) == set()
 
 

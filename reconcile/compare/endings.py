@@ -30,10 +30,10 @@ def with_waiting_endings(
     """
     owing = {side: _owing(snapshots) for side, snapshots in sides.items()}
     needed = {
-        (operation.side, key)
+        (operation.side, record)
         for operation in operations
         if operation.action in {Action.CREATE, Action.UPDATE}
-        for key in operation.depends_on
+        for record in operation.depends_on
     }
     kept: list[Operation] = []
     notes: list[Finding] = []
@@ -43,7 +43,7 @@ def with_waiting_endings(
             written = operation.books_id if operation.side is Side.BOOKS else operation.billing_id
             if operation.step is Entity.CUSTOMER and written in owing[operation.side]:
                 why = f"still has open invoices in {operation.side.product}"
-            elif (operation.side, operation.key) in needed:
+            elif (operation.side, operation.record) in needed:
                 why = f"is still needed in {operation.side.product} by what this run carries there"
         if not why:
             kept.append(operation)

@@ -26,7 +26,7 @@ def left_out(operations: Sequence[Operation], refused: Mapping[int, Finding]) ->
     kept, findings = [], []
     missing: dict[tuple[Side | None, str], Operation] = {}
     for position, operation in enumerate(operations):
-        needed = [missing[operation.side, key] for key in operation.depends_on if (operation.side, key) in missing]
+        needed = [missing[operation.side, one] for one in operation.depends_on if (operation.side, one) in missing]
         if position in refused:
             findings.append(refused[position])
         elif needed:
@@ -35,7 +35,7 @@ def left_out(operations: Sequence[Operation], refused: Mapping[int, Finding]) ->
             kept.append(operation)
             continue
         if operation.action is Action.CREATE:
-            missing[operation.side, operation.key] = operation
+            missing[operation.side, operation.record] = operation
     return kept, findings
 
 

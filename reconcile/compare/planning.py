@@ -21,6 +21,7 @@ from reconcile.compare.circumstances import Circumstances
 from reconcile.compare.effects import MAIL_WITHIN, with_capped_effects
 from reconcile.compare.endings import with_waiting_endings
 from reconcile.compare.enforcing import Enforced, enforce
+from reconcile.compare.inactive import with_active_references
 from reconcile.compare.leaving import PassedGuards
 from reconcile.compare.naming import with_free_names
 from reconcile.compare.overpaying import with_held_overpayments
@@ -122,11 +123,12 @@ def make_plan(
     def complete(some: Sequence[Operation]) -> tuple[list[Operation], list[Finding]]:
         some = [replace(operation, effects=()) if operation.effects else operation for operation in some]
         kept, unnamed = with_free_names(some, given.taken_names)
+        kept, unusable = with_active_references(kept, planner.sides, planner.references)
         kept, waiting = with_waiting_endings(kept, planner.sides)
         kept, protected, opened = with_protection(company, kept, planner.sides, planner.references, given)
         kept, overpaying = with_held_overpayments(kept, planner.sides, planner.references)
         kept, over_cap, let_over = with_capped_effects(company, kept, planner.sides, planner.references, given)
-        left_out[:], passed[:] = [*unnamed, *protected, *overpaying, *over_cap], [*opened, *let_over]
+        left_out[:], passed[:] = [*unnamed, *unusable, *protected, *overpaying, *over_cap], [*opened, *let_over]
         return kept, [*waiting, *left_out]
 
     operations, told = complete(operations)
@@ -444,15 +446,16 @@ class _Planner:
         return dict(zip(known["id"], known["version"], strict=True))
 
     def _needs(self, entity: Entity, side: Side, changes: pd.DataFrame) -> Mapping[str, Sequence[str]]:
-        """Keys that each of these records refers to, by its own key, sorted."""
+        """What each of these records refers to (``Operation.record``), by its own key, sorted."""
         if changes.empty:
             return {}
         referred = (
-            self._referred(entity, side, changes)[["key", "reference"]].drop_duplicates().sort_values("reference")
+            self._referred(entity, side, changes)[["key", "to", "reference"]].drop_duplicates().sort_values("reference")
         )
         needs: dict[str, list[str]] = defaultdict(list)
-        for key, reference in zip(referred["key"].tolist(), referred["reference"].tolist(), strict=True):
-            needs[key].append(reference)
+        columns = (referred[name].tolist() for name in ("key", "to", "reference"))
+        for key, to, reference in zip(*columns, strict=True):
+            needs[key].append(f"{to}:{reference}")
         return needs
 
     def _exact(self, entity: Entity, side: Side, ids: pd.Index[str]) -> Iterator[dict[str, Any]]:

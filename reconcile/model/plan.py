@@ -67,7 +67,7 @@ class Operation:
         agreed: values that both sides will hold once this is done; they become the base. Same encoding.
         unsettled: compared fields that stay unsettled after this.
         expected_version: version the written record must still have; ``None`` for create.
-        depends_on: keys of records that must exist on the written side first.
+        depends_on: records that must exist on the written side first, each named as by :attr:`record`.
         reason: why, in a sentence.
         effects: outside effects it would cause.
         amount, currency: money behind the record, minor units.
@@ -91,6 +91,11 @@ class Operation:
     effects: tuple[OutsideEffect, ...] = ()
     amount: int | None = None
     currency: str = "USD"
+
+    @property
+    def record(self) -> str:
+        """The record this is about, among those of all kinds: ``"invoice:books:12"``."""
+        return f"{self.step}:{self.key}"
 
     @property
     def op_id(self) -> str:

@@ -102,9 +102,9 @@ def test_new_records_are_created_in_the_five_step_order_with_all_they_need(trade
     assert customer.payload["country"] == "USA"
     assert "country" not in customer.agreed
     assert not {"currency", "parent_id", "auto_pay"} & customer.payload.keys()
-    assert invoice.depends_on == ("books:q1", "books:q2")
+    assert invoice.depends_on == ("customer:books:q1", "product:books:q2")
     assert not {"total", "tax", "balance"} & invoice.payload.keys()
-    assert payment.depends_on == ("books:q1", "books:q5")
+    assert payment.depends_on == ("customer:books:q1", "invoice:books:q5")
     assert payment.payload["applications"] == '[["books:q5",1000]]'
     assert payment.payload["method"] == "check"
     assert (invoice.amount, invoice.currency, invoice.customer) == (1000, "USD", "Amy")

@@ -239,7 +239,7 @@ class History(RuleBasedStateMachine):
         who, what = self._there(on, Entity.CUSTOMER, customer), self._there(on, Entity.PRODUCT, product)
         if not (who and who["active"] and what and what["active"]) or self._there(on, Entity.INVOICE, number):
             return
-        if (Entity.INVOICE, number) in self.ended or self._is_over(_other(on), customer, product):
+        if (Entity.INVOICE, number) in self.ended:
             return
         self._work(
             f"invoice {number} to {customer}, {pieces} {product}",
@@ -247,11 +247,6 @@ class History(RuleBasedStateMachine):
             lambda people: people.invoice(number, customer, product, pieces, 2500),
             lambda people: people.invoice(number, customer, product, str(pieces), "25"),
         )
-
-    def _is_over(self, on: str, customer: str, product: str) -> bool:
-        """Whether that side has made either inactive: what needs it is refused there until it is active again."""
-        found = (self._there(on, Entity.CUSTOMER, customer), self._there(on, Entity.PRODUCT, product))
-        return any(one is not None and not one["active"] for one in found)
 
     def a_payment(self, on: str, reference: str, number: str, part: int) -> None:
         invoice = self._there(on, Entity.INVOICE, number)
@@ -397,8 +392,7 @@ class History(RuleBasedStateMachine):
             if (one["entity"], one["key"]) == (record["entity"], record["key"]) and one["held"]
         ]
         asked = _ASKED.search(record["remedy"])
-        merged = any(entity is Entity.CUSTOMER for entity, _ in self.ended)
-        deleted = "" if merged else _gone(record["ways"])  # nothing is entered again for a customer that is gone
+        deleted = _gone(record["ways"])
         ways = ["ignore", "unlink", *(["keep", "keep", "keep a field"] if held else []), *(["do"] * 3 if asked else [])]
         ways += ["deleted"] * 3 if deleted else []
         way, side = data.draw(st.sampled_from(ways)), data.draw(SIDES)

@@ -320,5 +320,5 @@ def may_wait(
     ids = {(side, entity, record_id) for entity, key in about for side, record_id in [side_and_id(key)]}
     ending = operation.action is Action.DEACTIVATE or operation.payload.get("active") is False
     owing = ending and any(entity is Entity.INVOICE for _, entity, _ in touched)  # what is owed keeps it active
-    hangs = any(f"{side}:{record_id}" in operation.depends_on for side, _, record_id in touched)
+    hangs = any(f"{entity}:{side}:{record_id}" in operation.depends_on for side, entity, record_id in touched)
     return waits or bool(ids & touched) or owing or hangs

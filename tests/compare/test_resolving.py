@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 KEEP = {Side.BOOKS: Choice.KEEP_BOOKS, Side.BILLING: Choice.KEEP_BILLING}
 LAW = settings(
-    max_examples=10,
+    max_examples=5,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[*HealthCheck],

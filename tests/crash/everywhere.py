@@ -193,6 +193,7 @@ class Explorer:
         if not self._as_wanted(ended):
             self._say(where, [f"the next run does not agree: {ended.told}"])
         self._say(where, invariants.broken_in_the_end(self._world, self.after))
+        self._say(where, [*invariants.not_as_filed(self._world)])
         self._check_quiet(where)
 
     def _check_quiet(self, where: str) -> None:

@@ -15,11 +15,13 @@ from typing import Any
 
 from reconcile.compare.endings import WAITS
 from reconcile.compare.rules import DEPENDS
+from reconcile.config import load_config
 from reconcile.errors import LeaseError
 from reconcile.model.entities import Entity
 from reconcile.state import audit, lease
 from reconcile.state.database import open_state
 from reconcile.state.journal import Journal
+from reconcile.verification import verify
 from tests.crash.child import told
 from tests.crash.worlds import COMPANY, SmallWorld
 
@@ -183,6 +185,17 @@ def broken_in_the_end(world: SmallWorld, after: Image) -> list[str]:
         if seen.get(key) != after.get(key)
     ]
     return [*found, *_settled(world)]
+
+
+def not_as_filed(world: SmallWorld) -> Iterator[str]:
+    """The evidence of all runs, the killed ones too, walks as it was filed."""
+    engine = open_state(world.state.url)
+    try:
+        found = verify(load_config(world.root / "reconcile.toml"), engine, COMPANY)
+    finally:
+        engine.dispose()
+    if found.altered or not found.runs:
+        yield f"`reconcile verify` says: {found.altered or 'there are no runs'}"
 
 
 # ------------------------------------------------------------------------------------------------ after healing

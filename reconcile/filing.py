@@ -20,7 +20,7 @@ from reconcile.model.entities import Side
 from reconcile.model.journal import EntryStatus
 from reconcile.model.notices import Notice
 from reconcile.model.runs import DISCONNECTED, Run
-from reconcile.notices import notice_of
+from reconcile.notices import is_told, notice_of
 from reconcile.state import companies, runs
 from reconcile.state.journal import Journal
 from reconcile.verdict import Execution, judge
@@ -78,12 +78,12 @@ def notices_of(config: Config, secrets: Collection[str]) -> Callable[[Run], Noti
     """What is told of a run by mail (:func:`reconcile.notices.notice_of`), from the evidence in its folder."""
 
     def tell(run: Run) -> Notice | None:
+        if not is_told(run):
+            return None
         folder = config.runs / run.folder
         known = config.companies.get(run.company)
         name = known.name if known is not None else run.company
         notice = notice_of(run, name, *(_rows(folder / file) for file in ("findings.json", "midnight-risk.json")))
-        if notice is None:
-            return None
         return replace(notice, subject=redact(notice.subject, secrets), body=redact(notice.body, secrets))
 
     return tell

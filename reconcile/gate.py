@@ -63,15 +63,6 @@ class Gate:
         if self.passed:
             runs.record_counts(self._engine, self._run.id, {PERMISSIONS: [told(*one) for one in self.passed.items()]})
 
-    def give_back(self, but: str) -> None:
-        """Give back what was used up for nothing, so that the run that goes on from here may use it.
-
-        ``but`` is a guard whose permission has had its effect already.
-        """
-        for guard, permission in self.passed.items():
-            if guard.name != but:
-                permissions.give_back(self._engine, permission, self._run.id)
-
     @property
     def sentences(self) -> list[str]:
         """What was let pass, by whom and why, for the notebook. Hostile text."""

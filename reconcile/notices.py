@@ -15,10 +15,15 @@ _MOST_LISTED = 20
 _SUBJECT_LENGTH = 150
 
 
+def is_told(run: Run) -> bool:
+    """Whether people hear of a run: of a nightly one that did not come to agreement."""
+    return bool(run.slot) and run.outcome in _TOLD
+
+
 def notice_of(
     run: Run, name: str, findings: Sequence[Mapping[str, Any]] | None, at_risk: Sequence[Mapping[str, Any]] | None
-) -> Notice | None:
-    """The notice about a nightly run that did not come to agreement; ``None`` when nobody need be woken.
+) -> Notice:
+    """The notice about a nightly run that did not come to agreement.
 
     Of a company that has to be connected again one notice is made until it is; of one that is deferred run after run,
     one for each evening.
@@ -29,8 +34,6 @@ def notice_of(
         findings: its ``findings.json``; ``None`` when that cannot be read.
         at_risk: its ``midnight-risk.json``: what midnight would charge twice, minor units; ``None`` alike.
     """
-    if not run.slot or run.outcome not in _TOLD:
-        return None
     return Notice(
         run_id=run.id,
         company=run.company,
@@ -68,11 +71,7 @@ def _lines(
         yield ""
         for entity in Entity:
             step = reached.get(entity)
-            came_to = "not started" if step is None else f"{step.status.value}, {step.done} done"
-            if step is not None:
-                came_to += f", {step.failed} failed" if step.failed else ""
-                came_to += f", {step.unknown} unknown" if step.unknown else ""
-                came_to += f", {step.held} held" if step.held else ""
+            came_to = "not started" if step is None else f"{step.status.value}, {step.numbers}"
             yield f"  {entity.step}. {entity.plural}: {came_to}"
     if findings is None or at_risk is None:
         yield ""

@@ -91,7 +91,7 @@ def _file(config: Config, engine: Engine, run: Run) -> Run | None:
             if (filed := _almost_filed(config, engine, run, folder)) is not None:
                 return filed
             if not Journal(engine, run.company, run.id).entries(run.id):
-                permissions.give_back_all(engine, run.id, but=WENT_BACK)
+                permissions.give_back(engine, run.id, but=WENT_BACK)
             execution = Execution(Ending.DIED, _LEFT if run.kind == "interactive" else _DIED)
             return file_run(config, engine, run.id, execution, publish=partial(publish, folder.partial_notebook))
     except BlockingIOError:

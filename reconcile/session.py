@@ -370,7 +370,7 @@ class Session:
             counts = {DISCONNECTED: since}
         runs.record_counts(self._engine, run.id, {**counts, FAILURE: str(told)})
         if not self._journal().entries(run.id):
-            self.gate.give_back(restored.WENT_BACK)
+            permissions.give_back(self._engine, run.id, but=restored.WENT_BACK)
         self.close()
         self._file_interactive(Execution(Ending.CELL_FAILED, str(told)))
         return told

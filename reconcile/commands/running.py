@@ -51,8 +51,10 @@ def not_delivered(config: Config) -> str:
     from reconcile.state import outbox
     from reconcile.state.database import open_state
 
+    if config.mail is None:
+        return ""
     left = [one for one in outbox.listed(open_state(config.state_url)) if one.sent_at is None and one.problem]
-    if config.mail is None or not left:
+    if not left:
         return ""
     many = "1 notice was" if len(left) == 1 else f"{len(left)} notices were"
     return inert(f"{many} not delivered: {left[0].problem} `reconcile notices` lists what waits.")
@@ -92,12 +94,7 @@ def print_run(found: Run, folder: Path) -> None:
     if EVERYTHING in found.counts:
         console.print(Text(str(found.counts[EVERYTHING])))
     for step in found.steps:
-        numbers = f"{step.done} done" + "".join(
-            f", {number} {what}"
-            for number, what in ((step.failed, "failed"), (step.unknown, "unknown"), (step.held, "held"))
-            if number
-        )
-        console.print(Text(f"  {step.step.step}. {step.step.plural:<10} {step.status.value:<8} {numbers}"))
+        console.print(Text(f"  {step.step.step}. {step.step.plural:<10} {step.status.value:<8} {step.numbers}"))
     reached = {step.step for step in found.steps}
     for entity in Entity:
         if reached and entity not in reached:

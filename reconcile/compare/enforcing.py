@@ -10,16 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 
-from reconcile.compare.canonical import references_of
 from reconcile.compare.rules import STALE, UNPLANNED
-from reconcile.model.entities import FIELDS, ROW_FIELDS, ROWS_COLUMN, Entity, Side, side_and_id
+from reconcile.model.entities import FIELDS, Entity, Side, side_and_id
 from reconcile.model.findings import Finding, Severity
 from reconcile.model.plan import Action, Operation, Plan
-from reconcile.model.rows import rows_from_text
+from reconcile.model.rows import referred
 from reconcile.model.snapshot import Snapshots
 
 Complete = Callable[[Sequence[Operation]], tuple[list[Operation], list[Finding]]]
@@ -117,13 +116,7 @@ def enforce(
 
 def needed(operation: Operation) -> frozenset[tuple[Entity, str]]:
     """What an operation refers to: entity and key."""
-    values = {**operation.agreed, **operation.payload}
-    found = {(cast("Entity", of.to), values.get(of.name)) for of in references_of(FIELDS[operation.step])}
-    column = ROWS_COLUMN.get(operation.step)
-    if column is not None and values.get(column) is not None:
-        for row in rows_from_text(operation.step, values[column]):
-            found |= {(cast("Entity", of.to), row[of.name]) for of in references_of(ROW_FIELDS[operation.step])}
-    return frozenset((entity, str(key)) for entity, key in found if key is not None)
+    return frozenset(referred(operation.step, {**operation.agreed, **operation.payload}))
 
 
 def _with_what_they_need(left: Sequence[Operation], fresh: Sequence[Operation], why: dict[str, str]) -> list[Operation]:

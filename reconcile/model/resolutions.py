@@ -184,28 +184,15 @@ def ways_to_decide(company: str, entity: str, key: str, ways: str) -> tuple[Way,
     ended = "void it" if Entity(entity) in ROWS_COLUMN else "make it inactive"
     keeping = {side: f"reconcile resolve {start} {named} --keep {side} {reason}" for side in Side}
     calling = {side: f'repair.keep({record!r}, "{side}", because="WHY")' for side in Side}
+    ending = {
+        side: Way(f"the deletion is right: {ended} in {side.other.product}", keeping[side], calling[side])
+        for side in Side
+    }
+    again = {side: Way(f"enter it again in {side.product}", keeping[side.other], calling[side.other]) for side in Side}
     known = {
-        **{
-            DELETED[side]: [
-                Way(f"the deletion is right: {ended} in {side.other.product}", keeping[side], calling[side]),
-                Way(f"enter it again in {side.product}", keeping[side.other], calling[side.other]),
-            ]
-            for side in Side
-        },
-        **{
-            DELETED_FOR_GOOD[side]: [
-                Way(f"the deletion is right: {ended} in {side.other.product}", keeping[side], calling[side])
-            ]
-            for side in Side
-        },
-        "keep": [
-            Way(
-                f"keep what {side.product} has",
-                keeping[side],
-                calling[side],
-            )
-            for side in Side
-        ],
+        **{DELETED[side]: [ending[side], again[side]] for side in Side},
+        **{DELETED_FOR_GOOD[side]: [ending[side]] for side in Side},
+        "keep": [Way(f"keep what {side.product} has", keeping[side], calling[side]) for side in Side],
         "link": [
             Way(
                 "they are one record",

@@ -9,7 +9,7 @@ invoice and sorted by it. References are keys (``"books:12"``) by the time they 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -111,6 +111,21 @@ def with_rows_text(entity: Entity, values: Mapping[str, Any]) -> dict[str, Any]:
     if column is None or not isinstance(values.get(column), list):
         return dict(values)
     return {**values, column: rows_text(entity, values[column])}
+
+
+def referred(entity: Entity, values: Mapping[str, Any]) -> Iterator[tuple[Entity, str]]:
+    """Entity and key of everything that plan values refer to."""
+    for field in FIELDS[entity]:
+        value = values.get(field.name)
+        if value is None:
+            continue
+        if field.kind is Kind.REF and field.to is not None:
+            yield field.to, value
+        elif field.kind is Kind.ROWS:
+            for row in rows_from_text(entity, value):
+                for of in ROW_FIELDS[entity]:
+                    if of.kind is Kind.REF and of.to is not None and row.get(of.name) is not None:
+                        yield of.to, str(row[of.name])
 
 
 def _no_float(text: str) -> Any:

@@ -79,6 +79,12 @@ class StepResult:
     unknown: int = 0
     reason: str = ""
 
+    @property
+    def numbers(self) -> str:
+        """``3 done, 1 failed``: what is none is left out, but for what was done."""
+        others = ((self.failed, "failed"), (self.unknown, "unknown"), (self.held, "held"))
+        return f"{self.done} done" + "".join(f", {number} {what}" for number, what in others if number)
+
 
 DEFERRED = "deferred"
 """Key among a run's counts under which its :class:`Deferral` is kept."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from reconcile.model.entities import FIELDS, ROW_FIELDS, Entity, Kind, Side, key_of, side_and_id
-from reconcile.model.rows import rows_from_text, translated, with_rows_text
+from reconcile.model.entities import Entity, Side, key_of, side_and_id
+from reconcile.model.rows import translated, with_rows_text
 from reconcile.state.links import Links
 
 
@@ -94,18 +94,3 @@ class References:
     def settled(self, entity: Entity, values: Mapping[str, Any]) -> dict[str, Any]:
         """Plan values with every key in its present canonical form."""
         return with_rows_text(entity, translated(entity, values, self.canonical))
-
-
-def referred(entity: Entity, values: Mapping[str, Any]) -> Iterator[tuple[Entity, str]]:
-    """Entity and key of everything that plan values refer to."""
-    for field in FIELDS[entity]:
-        value = values.get(field.name)
-        if value is None:
-            continue
-        if field.kind is Kind.REF and field.to is not None:
-            yield field.to, value
-        elif field.kind is Kind.ROWS:
-            for row in rows_from_text(entity, value):
-                for of in ROW_FIELDS[entity]:
-                    if of.kind is Kind.REF and of.to is not None and row.get(of.name) is not None:
-                        yield of.to, str(row[of.name])

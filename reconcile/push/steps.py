@@ -17,9 +17,10 @@ from reconcile.model.entities import Entity, Side, field
 from reconcile.model.findings import Finding, Severity
 from reconcile.model.journal import AgreementUpdate, Answer, Entry, EntryStatus
 from reconcile.model.plan import Action, EffectKind, Operation, Plan
+from reconcile.model.rows import referred
 from reconcile.model.runs import StepResult, StepStatus
 from reconcile.push.agreement import agreement_after
-from reconcile.push.references import References, UnknownReferenceError, referred
+from reconcile.push.references import References, UnknownReferenceError
 from reconcile.sides.side import Outcome, Progress, Status, Writable, Write, no_progress
 from reconcile.state.journal import Journal
 

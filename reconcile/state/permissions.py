@@ -122,18 +122,11 @@ def use(engine: Engine, permission: Permission, run_id: str) -> None:
         )
 
 
-def give_back(engine: Engine, permission: Permission, run_id: str) -> None:
-    """Forget that this run used a permission: it came to nothing before anything was written."""
-    with writing(engine) as connection:
-        connection.execute(
-            delete(PermissionUseRow).where(
-                PermissionUseRow.permission_id == permission.id, PermissionUseRow.run_id == run_id
-            )
-        )
+def give_back(engine: Engine, run_id: str, *, but: str) -> None:
+    """Forget what this run used, which came to nothing before anything was written.
 
-
-def give_back_all(engine: Engine, run_id: str, *, but: str) -> None:
-    """:func:`give_back` of all that this run had used, except of the guard ``but``, whose permission took effect."""
+    ``but`` is a guard whose permission has had its effect already.
+    """
     kept = select(PermissionRow.id).where(PermissionRow.guard == but)
     with writing(engine) as connection:
         connection.execute(

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from checks import SUITES, Validation, validate
+from checks.world import World
 from reconcile.model.entities import FIELDS, ROW_FIELDS, Entity, Kind, Side
 from reconcile.model.findings import Finding
 from reconcile.model.money import to_scaled
@@ -175,6 +176,18 @@ def together() -> Any:
 def new_company() -> type[Company]:
     """For tests that need several."""
     return Company
+
+
+def spoiled(company: Company) -> World:
+    """The company with something wrong in every kind of record, as the checks look at it."""
+    company.set(Side.BOOKS, Entity.CUSTOMER, "1", email="two@example.com, one@example.com", display_name="a:b")
+    company.set(Side.BILLING, Entity.CUSTOMER, "2", display_name="a:b", given_name=None)
+    company.set(Side.BILLING, Entity.INVOICE, "2", number="A-7", invoice_date="1899-01-01", customer_id="9")
+    company.set(Side.BOOKS, Entity.INVOICE, "1", number=None)
+    company.set(Side.BILLING, Entity.PAYMENT, "1", amount=None)
+    company.set(Side.BOOKS, Entity.PRODUCT, "2", name="Pump")
+    books, billing = ({entity: company.snapshot(side, entity) for entity in Entity} for side in Side)
+    return World(books, billing, {side: {entity: frozenset() for entity in Entity} for side in Side}, AS_OF.date())
 
 
 @pytest.fixture

@@ -9,10 +9,9 @@ import pytest
 
 from checks import SUITES, Suite
 from checks.engine import CheckResult, Examined, carried_out
-from checks.world import World
-from reconcile.model.entities import Entity, Side
+from reconcile.model.entities import Side
 from tests.checks.by_hand import carried_out_by_hand
-from tests.checks.conftest import AS_OF
+from tests.checks.conftest import spoiled
 
 BOOKS, BILLING = Side
 
@@ -22,14 +21,7 @@ BOOKS, BILLING = Side
 def test_it_says_of_good_and_spoiled_records_what_great_expectations_says(
     company: Any, suite: Suite, rows_needed: int
 ) -> None:
-    company.set(BOOKS, Entity.CUSTOMER, "1", email="two@example.com, one@example.com", display_name="a:b")
-    company.set(BILLING, Entity.CUSTOMER, "2", display_name="a:b", given_name=None)
-    company.set(BILLING, Entity.INVOICE, "2", number="A-7", invoice_date="1899-01-01", customer_id="9")
-    company.set(BOOKS, Entity.INVOICE, "1", number=None)
-    company.set(BILLING, Entity.PAYMENT, "1", amount=None)
-    company.set(BOOKS, Entity.PRODUCT, "2", name="Pump")
-    books, billing = ({entity: company.snapshot(side, entity) for entity in Entity} for side in Side)
-    world = World(books, billing, {side: {entity: frozenset() for entity in Entity} for side in Side}, AS_OF.date())
+    world = spoiled(company)
     for entity in suite.entities:
         sides = {}
         for side in Side:

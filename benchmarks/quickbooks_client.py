@@ -64,9 +64,8 @@ _KEYS = ("base_url", "discovery_url", "realm_id", "client_id", "client_secret", 
 class Cost:
     """Calls made for something, and the least that could have done it.
 
-    For a census that is its full pages of 1,000 and one count at the end. Asking first how many there are (so that some
-    pages can be asked for at the same time) and pages that overlap by a record (so that nobody's deletion leaves a gap)
-    cost one call more, and from 101,000 records on sometimes two: at most 5 %, or one call where 5 % is less than that.
+    For a census that is its full pages of 1,000 and one count at the end. Pages overlap by a record, so that nobody's
+    deletion leaves a gap, which is sometimes a page more; how many there are is told with the first page and the last.
     """
 
     what: str

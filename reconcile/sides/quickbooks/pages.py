@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -145,6 +145,69 @@ def census_decoder(shape: type[R]) -> Vigilant[Page[R] | WrittenPage[R]]:
         return WrittenPage(answer.QueryResponse.records, PageAsCame(shape, body), server_time({"time": answer.time}))
 
     return Vigilant(decode)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOfAnswers:
+    """What the queries of a batch gave, by their places in it.
+
+    Attributes:
+        bodies: for each place that was answered, its answer as the query alone would have brought it.
+        time: server time of the answer, UTC.
+    """
+
+    bodies: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    time: datetime | None = None
+
+    def body(self, place: int) -> bytes | None:
+        """What the query at a place gave; ``None`` when it was not answered."""
+        return self.bodies.get(str(place))
+
+    def content(self, place: int) -> dict[str, Any] | None:
+        """The same, parsed with exact decimals; ``None`` too when it is no such answer.
+
+        Raises:
+            ValueError: it cannot be read.
+        """
+        body = self.body(place)
+        found = None if body is None else exact_json(body)["QueryResponse"]
+        return found if isinstance(found, dict) else None
+
+
+class _BatchItem(msgspec.Struct, rename={"place": "bId", "answer": "QueryResponse"}):
+    place: str = ""
+    answer: msgspec.Raw = msgspec.Raw()
+
+
+class _Batch(msgspec.Struct, rename={"items": "BatchItemResponse"}):
+    items: list[_BatchItem] = []
+    time: str = ""
+
+
+_decode_batch = msgspec.json.Decoder(_Batch).decode
+
+
+def _answers_of(body: bytes) -> BatchOfAnswers:
+    try:
+        batch = _decode_batch(body)
+    except (msgspec.ValidationError, RecursionError):
+        return BatchOfAnswers()
+    time = msgspec.json.encode(batch.time)
+    return BatchOfAnswers(
+        {
+            item.place: b'{"QueryResponse":%s,"time":%s}' % (bytes(item.answer), time)
+            for item in batch.items
+            if item.answer
+        },
+        server_time({"time": batch.time}),
+    )
+
+
+batch_decoder = Vigilant(_answers_of)
+"""From the answer to a batch of queries to what each of them gave; a query that failed is one that was not answered.
+
+Raises ``ValueError`` when it is no JSON.
+"""
 
 
 def _look_for_faults(answer: Any, body: bytes) -> None:

@@ -17,7 +17,15 @@ from reconcile.sides.quickbooks.faults import NOT_FOUND
 from reconcile.sides.quickbooks.frames import Harvest, collector_paused
 from reconcile.sides.quickbooks.mapping import Lookups
 from reconcile.sides.quickbooks.novelties import KNOWN, Novelties
-from reconcile.sides.quickbooks.pages import Page, WrittenPage, census_decoder, page_decoder, read_each
+from reconcile.sides.quickbooks.pages import (
+    BatchOfAnswers,
+    Page,
+    WrittenPage,
+    batch_decoder,
+    census_decoder,
+    page_decoder,
+    read_each,
+)
 from reconcile.sides.quickbooks.preferences import Preferences, preferences_of
 from reconcile.sides.quickbooks.records import SHAPES, PaymentMethod, TaxAgency, TaxRate, resource
 from reconcile.sides.quickbooks.session import Answer, QuickBooksSession, Vigilant, server_time
@@ -35,8 +43,6 @@ IDS_AT_ONCE = 200
 NAMES_AT_ONCE = 30
 ROUNDS = 3
 CATCHING_UP = 3
-LITTLE = 100
-"""Records of a last page that is asked for and counted in one call: a batch answers with 1,000 at most."""
 MOST_DRIFTS = 20
 INVALID_ID = "2030"
 
@@ -307,28 +313,26 @@ class QuickBooksReader:
         """
         if len(asked) == 1:
             return [self._query(*asked[0])]
-        answers, time = self._asked_together([statement for statement, _ in asked])
+        answered = self._asked_together([statement for statement, _ in asked])
         return [
-            read_each(shape, records, time)
-            if answer is not None and isinstance(records := answer.get(shape.__name__, []), list)
+            read_each(shape, records, answered.time)
+            if (found := answered.content(place)) is not None
+            and isinstance(records := found.get(shape.__name__, []), list)
             else self._query(statement, shape)
-            for answer, (statement, shape) in zip(answers, asked, strict=True)
+            for place, (statement, shape) in enumerate(asked)
         ]
 
-    def _asked_together(self, statements: Sequence[str]) -> tuple[list[dict[str, Any] | None], datetime | None]:
-        """What each of some queries gave, in one call, and the server's time; ``None`` for what was not answered."""
+    def _asked_together(self, statements: Sequence[str]) -> BatchOfAnswers:
+        """What each of some queries gave, in one call."""
         items = [{"bId": str(number), "Query": statement} for number, statement in enumerate(statements)]
-        answer: Answer[Any] = self._session.call(
-            "POST", self._session.address("batch"), body={"BatchItemRequest": items}, reads=True
+        answer: Answer[BatchOfAnswers] = self._session.call(
+            "POST",
+            self._session.address("batch"),
+            body={"BatchItemRequest": items},
+            reads=True,
+            decode=batch_decoder,
         )
-        content = answer.content
-        answers = content.get("BatchItemResponse") if isinstance(content, dict) else None
-        answered = {
-            str(answer.get("bId")): answer["QueryResponse"]
-            for answer in answers or []
-            if isinstance(answer, dict) and isinstance(answer.get("QueryResponse"), dict)
-        }
-        return [answered.get(str(number)) for number in range(len(statements))], server_time(content)
+        return answer.content or BatchOfAnswers()
 
     def _confirm_gone(self, entity: Entity, ids: Sequence[str], harvest: Harvest) -> frozenset[str]:
         """Ids that a direct read does not find; those that it finds after all go into the harvest."""
@@ -396,11 +400,11 @@ class QuickBooksReader:
     def _pages(self, name: str, shape: type[R], asked: _Counts | None = None) -> Iterator[Page[R] | WrittenPage[R]]:
         """All pages of a resource, in the order of ids; each overlaps the one before by a record.
 
-        When the first page is full and counts are ``asked`` for, QuickBooks is asked how many records there are, and
-        pages are asked for ahead, some at the same time. Because pages overlap, full thousands of records leave a last
-        page of a few: it is asked for when all others are there, and counted in the same call. Records that are deleted
-        or deactivated meanwhile shift the positions of those after them. When the overlap is gone, a page is read again
-        from further back; what was met before is not taken twice.
+        When counts are ``asked`` for, QuickBooks tells with the first page how many records there are, so that pages
+        can be asked for ahead, some at the same time; and with the last one, which is asked for when all others are
+        there, how many there are then. Records that are deleted or deactivated meanwhile shift the positions of those
+        after them. When the overlap is gone, a page is read again from further back; what was met before is not taken
+        twice.
 
         Raises:
             IncompletePullError: the positions keep shifting.
@@ -408,14 +412,15 @@ class QuickBooksReader:
         size, counts = self._page_size, asked or _Counts()
         seen: set[str] = set()
         position, drifts, back = 1, 0, size // 2
-        last = 0
+        counted = set() if asked is None else {1}
 
         def fetch(start: int) -> Page[R] | WrittenPage[R]:
-            if start == last:
-                return self._counted_page(name, shape, start, counts)
             decode = census_decoder(shape)
-            watched = Vigilant(partial(self._look_and_decode, name, decode)) if start == 1 and name in KNOWN else decode
-            return self._read(query.select(name, *_all(name), start=start, most=size), watched)
+            if start == 1 and name in KNOWN:
+                decode = Vigilant(partial(self._look_and_decode, name, decode))
+            if start in counted:
+                return self._counted_page(name, start, decode, counts)
+            return self._read(query.select(name, *_all(name), start=start, most=size), decode)
 
         page = fetch(1)
         expected = self._opening(name, page, counts) if asked is not None and len(page) >= size else 0
@@ -423,9 +428,9 @@ class QuickBooksReader:
             yield page
             return
         planned = range(size, expected + 1, size - 1)
-        if planned and expected - planned[-1] < min(LITTLE, size):
-            last, planned = planned[-1], planned[:-1]
-        with Ahead(fetch, self._session.at_once if expected > size else 0) as ahead:
+        counted = set(planned[-1:])
+        planned = planned[:-1]
+        with Ahead(fetch, self._session.at_once if len(planned) > 1 else 0) as ahead:
             ahead.plan(planned)
             while True:
                 ids = page.ids
@@ -438,7 +443,7 @@ class QuickBooksReader:
                         )
                     position = max(1, position - back)
                     back *= 2  # many at once may be gone
-                    last = 0
+                    counted.clear()
                     ahead.plan(range(position, expected + 1, size - 1))
                 else:
                     seen.update(ids)
@@ -451,26 +456,30 @@ class QuickBooksReader:
                 page = ahead.page(position)
 
     def _opening(self, name: str, page: Page[Any] | WrittenPage[Any], counts: _Counts) -> int:
-        """How many records there are, told after a full first page; counted at the end, too, when that has all."""
-        counts.opening = self._count(name)
-        if counts.opening == len(set(page.ids)):
-            counts.closing = counts.opening
+        """How many records there are, after a full first page; counted at the end, too, when that has all."""
+        counts.opening = self._count(name) if counts.closing is None else counts.closing
+        counts.closing = counts.opening if counts.opening == len(set(page.ids)) else None
         return counts.opening
 
-    def _counted_page(self, name: str, shape: type[R], start: int, counts: _Counts) -> Page[R]:
-        """The last page, of a few records, and how many records there are, in one call.
+    def _counted_page(self, name: str, start: int, decode: Callable[[bytes], P], counts: _Counts) -> P:
+        """A page, and how many records there are, in one call.
 
         A batch answers in no promised order, which does no harm: what is deleted between the two moves the overlap or
-        is missed in the count, what is made is missed in it.
+        is missed in the count, what is made is missed in it. What the batch does not answer is asked by itself.
         """
         page = query.select(name, *_all(name), start=start, most=self._page_size)
-        (records, total), time = self._asked_together([page, query.count(name, *_all(name))])
-        listed = None if records is None else records.get(shape.__name__, [])
-        if not isinstance(listed, list):
-            return self._query(page, shape)
-        counted = None if total is None else total.get("totalCount")
-        counts.closing = counted if isinstance(counted, int) else None
-        return read_each(shape, listed, time)
+        answered = self._asked_together([page, query.count(name, *_all(name))])
+        counts.closing = None
+        body, told = answered.body(0), answered.content(1)
+        if body is None:
+            return self._read(page, decode)
+        try:
+            found = decode(body)
+        except ValueError:
+            return self._read(page, decode)  # for the words that are said of an answer that cannot be read
+        counted = None if told is None else told.get("totalCount")
+        counts.closing = counted if type(counted) is int else None
+        return found
 
     def _look_and_decode(self, name: str, decode: Callable[[bytes], P], body: bytes) -> P:
         page = decode(body)

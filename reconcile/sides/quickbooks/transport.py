@@ -244,17 +244,17 @@ def prepare(session: requests.Session, address: str) -> None:
 class Connections:
     """Connections to one host, made as ``requests`` makes them (proxies and certificates of the environment).
 
-    A request then goes to urllib3 itself: what ``requests`` does around each costs as much as reading a page.
+    A request then goes to urllib3 itself: what ``requests`` does around each costs as much as reading a page. Packed
+    answers are asked for over a network; on one machine packing and unpacking cost more than the copying they save.
 
     Args:
         address: an address of the host.
-        packed: ask for packed answers.
 
     Raises:
         NoConnectionError: the address of a proxy is none.
     """
 
-    def __init__(self, address: str, *, packed: bool = True) -> None:
+    def __init__(self, address: str) -> None:
         self._session = requests.Session()
         prepare(self._session, address)
         try:
@@ -268,7 +268,7 @@ class Connections:
             raise NoConnectionError(_PROXY) from error
         self.headers = {
             "User-Agent": requests.utils.default_user_agent(),
-            "Accept-Encoding": requests.utils.DEFAULT_ACCEPT_ENCODING if packed else "identity",
+            "Accept-Encoding": "identity" if is_loopback(address) else requests.utils.DEFAULT_ACCEPT_ENCODING,
         }
 
     def close(self) -> None:

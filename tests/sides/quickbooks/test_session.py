@@ -713,6 +713,13 @@ def test_a_proxy_of_the_environment_is_used_and_named_when_it_fails(
         exchange(Connections(address), "GET", address, headers={}, params={}, body=b"", bounds=Bounds(2, 2, 5))
 
 
+@pytest.mark.parametrize(
+    ("address", "asked"), [("https://quickbooks.invalid/v3", True), ("http://127.0.0.1:1/v3", False)]
+)
+def test_packed_answers_are_asked_for_over_a_network(address: str, asked: bool) -> None:
+    assert ("gzip" in Connections(address).headers["Accept-Encoding"]) is asked
+
+
 def test_this_machine_is_asked_without_a_proxy(world: World, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     server.answer = lambda _: said({"QueryResponse": {}})

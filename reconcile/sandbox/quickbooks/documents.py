@@ -17,6 +17,7 @@ from reconcile.sandbox.quickbooks.links import (
     check_period,
     mark_voided,
     move_balances,
+    name_value,
     refresh_target,
     set_open_amount,
 )
@@ -34,13 +35,18 @@ _REQUIRED: Final = {
     "JournalEntry": ("Line",),
     "Attachable": (),
 }
-_GIVEN_TOTAL: Final = frozenset({"BillPayment", "JournalEntry"})
+_GIVEN_TOTAL: Final = frozenset({"BillPayment"})
 _OWED: Final = frozenset({"Bill", "VendorCredit"})
 _EXPENSES: Final = frozenset({"Bill", "VendorCredit", "Purchase"})
 _DEPOSITABLE: Final = frozenset({"Payment", "SalesReceipt", "RefundReceipt", "JournalEntry"})
 _DEPOSIT_ACCOUNTS: Final = frozenset({"Bank", "Other Current Asset"})
 _PURCHASE_ACCOUNTS: Final = {"Cash": frozenset({"Bank"}), "Check": frozenset({"Bank"}), "CreditCard": {"Credit Card"}}
 _FEWEST_POSTINGS: Final = 2
+_PAYEES: Final = ("Vendor", "Customer", "Employee")
+_UNNUMBERED: Final = frozenset({"BillPayment", "Purchase", "JournalEntry"})
+"""Documents whose lines recordings show without LineNum."""
+_CHEQUE, _CREDIT, _EXPENSE = "3", "11", "54"
+"""What QuickBooks calls a purchase inside, told in PurchaseEx; recordings also have 1 and 31 for what a bank fed in."""
 
 
 def create(state: CompanyState, resource: Resource, cleaned: JsonObject, record_id: str | None = None) -> JsonObject:
@@ -134,6 +140,9 @@ def _complete(state: CompanyState, resource: Resource, body: JsonObject, own: st
     if resource.name in _EXPENSES:
         faults.combined(problem for line in body["Line"] for problem in _expense_problems(state, line))
     _OWN_RULES.get(resource.name, _no_rule)(state, body, own)
+    if resource.name == "JournalEntry":
+        # What it comes to stands in its lines only: the manual says its total is always zero, and recordings have none.
+        return
     if resource.name not in _GIVEN_TOTAL:
         _set_total(resource, body)
     if state.multicurrency:
@@ -144,17 +153,23 @@ def _complete(state: CompanyState, resource: Resource, body: JsonObject, own: st
 
 def _number_lines(resource: Resource, body: JsonObject) -> None:
     # recordings number the lines of a journal entry from 0, by their ids only
-    journal = resource.name == "JournalEntry"
-    for place, line in enumerate(body["Line"], start=0 if journal else 1):
-        line["Id"] = str(line.get("Id") or place)
-        if resource.name != "BillPayment" and not journal:
-            line["LineNum"] = place
+    for place, line in enumerate(body["Line"], start=0 if resource.name == "JournalEntry" else 1):
         if "Amount" in line:
             line["Amount"] = amount(as_decimal(line["Amount"]))
+        if resource.name == "Deposit" and line.get("LinkedTxn"):
+            # A line that only takes another transaction to the bank has no id and no number in recordings.
+            for name in ("Id", "LineNum", "DetailType"):
+                line.pop(name, None)
+            continue
+        line["Id"] = str(line.get("Id") or place)
+        line.pop("LineNum", None)
+        if resource.name not in _UNNUMBERED:
+            line["LineNum"] = place
 
 
 def _set_total(resource: Resource, body: JsonObject) -> None:
     total = sum((money_of(line, "Amount") for line in body["Line"]), ZERO)
+    total -= money_of(body.get("CashBack") or {}, "Amount")
     if total < ZERO and resource.name != "Deposit":
         raise faults.business("You must specify a transaction amount that is 0 or greater.")
     body["TotalAmt"] = amount(total)
@@ -215,8 +230,37 @@ def _complete_bill(state: CompanyState, body: JsonObject, own: str) -> None:
 def _check_purchase(state: CompanyState, body: JsonObject, own: str) -> None:
     del own
     account = state.record("Account", str(body["AccountRef"]["value"]))
-    if account.facts.get("accounttype") not in _PURCHASE_ACCOUNTS[str(body["PaymentType"])]:
+    kind = str(body["PaymentType"])
+    if account.facts.get("accounttype") not in _PURCHASE_ACCOUNTS[kind]:
         raise faults.business(WRONG_ACCOUNT)
+    if payee := body.get("EntityRef"):
+        _name_party(state, payee)
+    credit = False
+    if kind == "CreditCard":
+        credit = body.setdefault("Credit", False)
+    else:
+        body.pop("Credit", None)
+    if kind == "Check":
+        body.setdefault("PrintStatus", "NotSet")
+    else:
+        body.pop("PrintStatus", None)
+    called = _CHEQUE if kind == "Check" else _CREDIT if credit else _EXPENSE
+    body["PurchaseEx"] = {"any": [name_value("TxnType", called)]}
+
+
+def _name_party(state: CompanyState, ref: JsonObject) -> None:
+    """Write name and kind beside the id of a vendor, customer or employee; they share one sequence of ids.
+
+    Raises:
+        FaultError: 2500 when there is nobody of this id.
+    """
+    wanted = str(ref.get("value") or "")
+    for kind in _PAYEES:
+        record = state.store.get(kind, wanted)
+        if record is not None:
+            ref |= {"value": wanted, "name": state.name_of(kind, record), "type": kind}
+            return
+    raise faults.bad_reference(f"Names element id {wanted} not found")
 
 
 def _check_deposit(state: CompanyState, body: JsonObject, own: str) -> None:
@@ -284,9 +328,11 @@ def _check_postings(state: CompanyState, body: JsonObject, own: str) -> None:
         if detail.get("PostingType") not in sums:
             raise faults.one(2260, "Posting Type Missing", "PostingType is required: Debit or Credit.", "PostingType")
         sums[str(detail["PostingType"])] += money_of(line, "Amount")
+        if (party := detail.get("Entity")) and isinstance(held := party.get("EntityRef"), dict):
+            _name_party(state, held)
+            party["Type"] = held.pop("type")
     if sums["Debit"] != sums["Credit"]:
         raise faults.one(2300, "Unbalanced Journal Entry", "The debits and credits of a journal entry must be equal.")
-    body["TotalAmt"] = amount(sums["Debit"])
 
 
 def _no_rule(state: CompanyState, body: JsonObject, own: str) -> None:

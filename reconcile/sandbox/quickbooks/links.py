@@ -16,12 +16,24 @@ from reconcile.sandbox.quickbooks.state import CompanyState, money_of
 from reconcile.sandbox.quickbooks.store import Record
 
 VOIDED: Final = "Voided"
-_MIRRORED: Final = frozenset({"Payment", "BillPaymentCheck", "BillPaymentCreditCard"})
+MIRRORED: Final = frozenset({"Payment", "BillPaymentCheck", "BillPaymentCreditCard"})
+"""Types of links that only mirror the lines of a payment."""
 _NAME_VALUE: Final = {
     "name": "{http://schema.intuit.com/finance/v3}NameValue",
     "declaredType": "com.intuit.schema.finance.v3.NameValue",
     "scope": "javax.xml.bind.JAXBElement$GlobalScope",
 }
+
+
+def name_value(name: str, value: str) -> JsonObject:
+    """One entry of the free part of an object (`LineEx`, `PurchaseEx`), in the shape it has in JSON."""
+    return {
+        **_NAME_VALUE,
+        "value": {"Name": name, "Value": value},
+        "nil": False,
+        "globalScope": True,
+        "typeSubstituted": False,
+    }
 
 
 def applied(state: CompanyState, kind: str, target: str, *, without: str = "") -> Decimal:
@@ -93,7 +105,7 @@ def refresh_target(state: CompanyState, kind: str, target: str) -> None:
         {"TxnId": payment.id, "TxnType": _link_type(payment)}
         for payment in state.store.find("settled by", kind, target)
     ]
-    others = [link for link in before.get("LinkedTxn", ()) if link.get("TxnType") not in _MIRRORED]
+    others = [link for link in before.get("LinkedTxn", ()) if link.get("TxnType") not in MIRRORED]
     after["LinkedTxn"] = others + payments
     if after != before:
         state.change(RESOURCES[kind], after, token=state.switches.payment_moves_invoice_token)
@@ -128,18 +140,7 @@ def describe_links(state: CompanyState, payment: JsonObject) -> None:
         values = {"txnId": target, "txnOpenBalance": f"{cents(rest):f}"}
         if number := body.get("DocNumber"):
             values["txnReferenceNumber"] = str(number)
-        line["LineEx"] = {
-            "any": [
-                {
-                    **_NAME_VALUE,
-                    "value": {"Name": name, "Value": value},
-                    "nil": False,
-                    "globalScope": True,
-                    "typeSubstituted": False,
-                }
-                for name, value in values.items()
-            ]
-        }
+        line["LineEx"] = {"any": [name_value(name, value) for name, value in values.items()]}
 
 
 def check_period(state: CompanyState, *bodies: JsonObject | None) -> None:

@@ -9,19 +9,19 @@ from datetime import date
 from decimal import Decimal
 from typing import Final
 
-from reconcile.sandbox.quickbooks import faults
+from reconcile.sandbox.quickbooks import faults, posting
 from reconcile.sandbox.quickbooks.clock import parse_date, stamp
 from reconcile.sandbox.quickbooks.entities import RESOURCES, TRANSACTIONS
 from reconcile.sandbox.quickbooks.faults import FaultError
 from reconcile.sandbox.quickbooks.links import open_amount
 from reconcile.sandbox.quickbooks.numbers import ZERO, JsonObject, cents
-from reconcile.sandbox.quickbooks.state import CompanyState, money_of
+from reconcile.sandbox.quickbooks.state import CompanyState
 
 _OPEN_KINDS: Final = ("Invoice", "CreditMemo", "Payment")
 _BUCKETS: Final = ("Current", "1 - 30", "31 - 60", "61 - 90", "91 and over")
 _AGES: Final = ("Current", *(f"{days} days past due" for days in ("1 - 30", "31 - 60", "61 - 90", "91 or more")))
 _BUCKET_DAYS: Final = 30
-_SPOKEN: Final = {"CreditMemo": "Credit Memo", "SalesReceipt": "Sales Receipt", "RefundReceipt": "Refund"}
+_BY_NAME: Final = ("customer", "vendor", "name")
 
 _KEYS: Final = {
     "Date": "tx_date",
@@ -30,6 +30,8 @@ _KEYS: Final = {
     "Posting": "is_no_post",
     "Name": "name",
     "Memo/Description": "memo",
+    "Account": "account_name",
+    "Split": "other_account",
     "Customer": "cust_name",
     "Due Date": "due_date",
     "Amount": "subt_nat_amount",
@@ -195,7 +197,7 @@ def _aged_detail(state: CompanyState, parameters: Parameters) -> Made:
         inner = [
             _data(
                 (item.day.isoformat(), ""),
-                (_SPOKEN.get(item.kind, item.kind), item.id),
+                (posting.described(item.kind, {})[0], item.id),
                 (item.number, ""),
                 (item.name, item.customer),
                 (item.due.isoformat(), ""),
@@ -228,7 +230,8 @@ def _transaction_list(state: CompanyState, parameters: Parameters) -> Made:
     start, end = _period(state, parameters)
     if end < start:
         raise faults.one(2190, "Invalid Date Range", "Invalid date range : end_date is before start_date.", "end_date")
-    wanted = {one for one in parameters.get("customer", "").split(",") if one}
+    wanted = {one for name in _BY_NAME for one in parameters.get(name, "").split(",") if one}
+    kinds = {one.strip().casefold() for one in parameters.get("transaction_type", "").split(",") if one.strip()}
     listed: list[tuple[str, int, JsonObject]] = []
     for kind in (name for name, resource in RESOURCES.items() if resource.group in TRANSACTIONS):
         for record in state.store.all(kind):
@@ -236,23 +239,29 @@ def _transaction_list(state: CompanyState, parameters: Parameters) -> Made:
             if not start.isoformat() <= day <= end.isoformat():
                 continue
             body = record.body()
-            party = body.get("CustomerRef") or body.get("VendorRef") or {}
-            if wanted and party.get("value") not in wanted:
+            party = body.get("CustomerRef") or body.get("VendorRef") or body.get("EntityRef") or {}
+            spoken, asked = posting.described(kind, body)
+            if (wanted and party.get("value") not in wanted) or (kinds and asked.casefold() not in kinds):
                 continue
+            main, other, value = posting.posted(state, kind, body)
+            customer = state.store.get("Customer", str(party.get("value", "")))
+            name = party.get("name", "") if customer is None else customer.facts["fullyqualifiedname"]
             row = _data(
                 (day, ""),
-                (_SPOKEN.get(kind, kind), record.id),
-                (str(body.get("DocNumber", "")), ""),
-                ("Yes", ""),
-                (str(party.get("name", "")), str(party.get("value", ""))),
+                (spoken, record.id),
+                (str(body.get("DocNumber") or body.get("PaymentRefNum") or ""), ""),
+                ("No" if kind in posting.NOT_POSTING else "Yes", ""),
+                (str(name), str(party.get("value", ""))),
                 (str(body.get("PrivateNote", "")), ""),
-                (f"{cents(money_of(body, 'TotalAmt')):f}", ""),
+                main,
+                other,
+                (f"{cents(value):f}", ""),
             )
             listed.append((day, int(record.id), row))
-    names = ("Date", "Transaction Type", "Num", "Posting", "Name", "Memo/Description", "Amount")
-    kinds = ("tx_date", "txn_type", "doc_num", "is_no_post", "name", "memo", "subt_nat_amount")
+    names = ("Date", "Transaction Type", "Num", "Posting", "Name", "Memo/Description", "Account", "Split", "Amount")
+    types = tuple(_KEYS[name] for name in names)
     rows = [row for _, _, row in sorted(listed, key=lambda entry: entry[:2])]
-    return list(zip(names, kinds, strict=True)), rows
+    return list(zip(names, types, strict=True)), rows
 
 
 _REPORTS: Final[dict[str, Callable[[CompanyState, Parameters], Made]]] = {

@@ -1,9 +1,13 @@
 """The companies that a server can start with.
 
 `craigs` is Craig's Design and Landscaping Services, the company that every new QuickBooks sandbox starts with; all its
-dates are moved by the same number of days so that its last transaction is of yesterday. `empty` has the accounts, the
-tax pseudo codes, the terms and the payment methods of a new company, and nothing else; `generated` is that filled by
-`generator`.
+dates are moved by the same number of days so that its last transaction with a customer is of yesterday. What it bought
+goes on for some weeks after that, as in the company itself. `empty` has the accounts, the tax pseudo codes, the terms
+and the payment methods of a new company, and nothing else; `generated` is that filled by `generator`.
+
+The deposits that take customers' payments to the bank post from Undeposited Funds by amount and link to no payment: a
+payment in a deposit is closed to every change, and the sample is there to try changes on. The deposit of two sales
+receipts links to them.
 """
 
 from datetime import date, datetime, timedelta
@@ -13,7 +17,7 @@ from typing import Any, Final, Literal
 
 from reconcile.sandbox.quickbooks.clock import PACIFIC, stamp
 from reconcile.sandbox.quickbooks.entities import RESOURCES
-from reconcile.sandbox.quickbooks.links import describe_links
+from reconcile.sandbox.quickbooks.links import MIRRORED, describe_links, move_balances
 from reconcile.sandbox.quickbooks.numbers import JsonObject, parse
 from reconcile.sandbox.quickbooks.sales import keep_numbers
 from reconcile.sandbox.quickbooks.state import CompanyState
@@ -38,6 +42,11 @@ _FILES: Final = {
     "refund_receipt": "RefundReceipt",
     "estimate": "Estimate",
     "payment": "Payment",
+    "bill": "Bill",
+    "bill_payment": "BillPayment",
+    "purchase": "Purchase",
+    "deposit": "Deposit",
+    "journal_entry": "JournalEntry",
 }
 _BARE: Final = ("account", "term", "payment_method", "tax_code")
 _DATES: Final = frozenset({"TxnDate", "DueDate", "InvStartDate", "ExpirationDate", "OpenBalanceDate", "ShipDate"})
@@ -70,6 +79,8 @@ _LEFT_OUT: Final[dict[str, JsonObject]] = {
         "Deposit": 0,
     },
 }
+_WITH_CUSTOMERS: Final = frozenset({"sale", "payment"})
+_PSEUDO_CODES: Final = frozenset({"TAX", "NON"})
 _NOON: Final = 12
 _HIGHEST_ADDRESS_ID: Final = 1_000
 
@@ -78,36 +89,51 @@ def load(state: CompanyState, sample: Sample) -> None:
     """Fill an empty company."""
     names = _FILES if sample == "craigs" else dict.fromkeys(_BARE)
     objects = {name: _read(name) for name in names}
-    dates = [date.fromisoformat(body["TxnDate"]) for bodies in objects.values() for body in bodies if "TxnDate" in body]
-    shift = state.today() - timedelta(days=1) - max(dates) if dates else timedelta(0)
-    first = (min(dates) if dates else state.today()) + shift
+    shift, first = _calendar(state, objects)
     with state.store.transaction():
-        _settings(state, sample, objects.get("company_info"), first)
+        _settings(state, sample, objects.pop("company_info", None), first)
         for name, bodies in objects.items():
-            entity = _FILES[name]
-            if name == "company_info":
-                continue
             for body in sorted(bodies, key=_by_id):
-                if sample == "empty":
-                    if entity == "TaxCode" and body["Id"] not in {"TAX", "NON"}:
-                        continue
-                    if entity == "Account":
-                        body["CurrentBalance"] = 0
-                _moved(body, shift)
-                _complete(entity, body, first)
-                _from_others(state, entity, body)
-                state.store.put(entity, body)
+                if sample != "empty" or _in_every_company(_FILES[name], body):
+                    _moved(body, shift)
+                    _put(state, _FILES[name], body, first)
         if sample == "craigs":
             for entity, held in _FOREIGN.items():
-                body = dict(held)
-                _complete(entity, body, first)
-                state.store.put(entity, body)
+                _put(state, entity, dict(held), first)
         for record in list(state.store.all("Payment")):
             body = record.body()
             describe_links(state, body)
             state.store.put("Payment", body)
         state.store.start_sequence("address", _HIGHEST_ADDRESS_ID)
         keep_numbers(state)
+
+
+def _calendar(state: CompanyState, objects: dict[str, list[JsonObject]]) -> tuple[timedelta, date]:
+    """By how much dates are moved, and the date of the first transaction then."""
+    dates = [
+        (RESOURCES[_FILES[name]].group, date.fromisoformat(body["TxnDate"]))
+        for name, bodies in objects.items()
+        for body in bodies
+        if "TxnDate" in body
+    ]
+    sold = [day for group, day in dates if group in _WITH_CUSTOMERS]
+    shift = state.today() - timedelta(days=1) - max(sold) if sold else timedelta(0)
+    return shift, min((day for _, day in dates), default=state.today()) + shift
+
+
+def _in_every_company(entity: str, body: JsonObject) -> bool:
+    """Whether a new company has it as well; of tax codes it has the pseudo codes only, and its accounts are empty."""
+    if entity == "Account":
+        body["CurrentBalance"] = 0
+    return entity != "TaxCode" or body["Id"] in _PSEUDO_CODES
+
+
+def _put(state: CompanyState, entity: str, body: JsonObject, first: date) -> None:
+    _complete(entity, body, first, state.today())
+    _from_others(state, entity, body)
+    state.store.put(entity, body)
+    if entity == "Bill":
+        move_balances(state, entity, None, body)
 
 
 def _read(name: str) -> list[JsonObject]:
@@ -133,20 +159,21 @@ def _moved(value: Any, shift: timedelta) -> None:
             _moved(inner, shift)
 
 
-def _complete(entity: str, body: JsonObject, first: date) -> None:
+def _complete(entity: str, body: JsonObject, first: date, today: date) -> None:
     """Envelope fields that the sample leaves out."""
-    if entity == "TaxCode" and body["Id"] in {"TAX", "NON"}:
+    if entity == "TaxCode" and body["Id"] in _PSEUDO_CODES:
         return
     if "InvStartDate" in body:
         # The sample sells its stock before the day it is counted from; QuickBooks refuses that (6270).
         body["InvStartDate"] = min(body["InvStartDate"], first.isoformat())
-    day = date.fromisoformat(str(body.get("TxnDate", first.isoformat())))
+    # Nothing was entered after today, whatever date it bears.
+    day = min(date.fromisoformat(str(body.get("TxnDate", first.isoformat()))), today - timedelta(days=1))
     moment = stamp(datetime(day.year, day.month, day.day, _NOON, tzinfo=PACIFIC).timestamp())
-    links = [link for link in body.get("LinkedTxn", ()) if link.get("TxnType") == "Payment"]
+    links = [link for link in body.get("LinkedTxn", ()) if str(link.get("TxnType")) in MIRRORED]
     body |= {
         "domain": "QBO",
         "sparse": False,
-        "SyncToken": str(len(links)) if entity in {"Invoice", "CreditMemo"} else "0",
+        "SyncToken": str(len(links)) if entity in {"Invoice", "CreditMemo", "Bill"} else "0",
         "MetaData": {"CreateTime": moment, "LastUpdatedTime": moment},
     }
     for name, value in _LEFT_OUT.get(entity, {}).items():

@@ -255,6 +255,61 @@ def test_a_journal_entry_s_lines_are_numbered_from_0_by_their_ids(desk: Any) -> 
     assert not any("LineNum" in line for line in made["Line"])
     assert made["Line"][1]["JournalEntryLineDetail"]["AccountRef"] == {"value": "44", "name": "Notes Payable"}
     assert (made["TxnTaxDetail"], made["Adjustment"]) == ({}, False)
+    assert "TotalAmt" not in made
     made["Line"] += [posting("Debit", "65"), posting("Credit", "44")]
     again = desk.post("journalentry", made)
     assert [line["Id"] for line in again["Line"]] == ["0", "1", "2", "3"]
+
+
+BOUGHT = {"Amount": 5, "DetailType": "AccountBasedExpenseLineDetail",
+          "AccountBasedExpenseLineDetail": {"AccountRef": {"value": "7"}}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "called", "told"),
+    [
+        ({"PaymentType": "Check", "AccountRef": CHECKING}, "3", {"PrintStatus": "NotSet"}),
+        ({"PaymentType": "Cash", "AccountRef": CHECKING, "Credit": True, "PrintStatus": "NeedToPrint"}, "54", {}),
+        ({"PaymentType": "CreditCard", "AccountRef": {"value": "41"}}, "54", {"Credit": False}),
+        ({"PaymentType": "CreditCard", "AccountRef": {"value": "41"}, "Credit": True}, "11", {"Credit": True}),
+    ],
+)
+def test_a_purchase_tells_what_quickbooks_calls_it(desk: Any, given: Any, called: str, told: Any) -> None:
+    """As recordings have it: the inner type, `Credit` on cards and `PrintStatus` on cheques only, lines by id only."""
+    made = desk.post("purchase", {**given, "EntityRef": {"value": "50"}, "Line": [BOUGHT]})
+    (inner,) = made["PurchaseEx"]["any"]
+    assert (inner["value"], inner["declaredType"]) == (
+        {"Name": "TxnType", "Value": called}, "com.intuit.schema.finance.v3.NameValue",
+    )  # fmt: skip
+    assert {name: made[name] for name in ("Credit", "PrintStatus") if name in made} == told
+    assert made["EntityRef"] == {"value": "50", "name": "Tania's Nursery", "type": "Vendor"}
+    assert [(line["Id"], "LineNum" in line) for line in made["Line"]] == [("1", False)]
+
+
+@pytest.mark.parametrize("party", ["999", "1x", ""])
+def test_a_purchase_is_paid_to_somebody_who_exists(desk: Any, party: str) -> None:
+    body = {"PaymentType": "Cash", "AccountRef": CHECKING, "EntityRef": {"value": party}, "Line": [BOUGHT]}
+    with pytest.raises(FaultError) as refused:
+        desk.post("purchase", body)
+    assert refused.value.problems[0].detail == f"Invalid Reference Id : Names element id {party} not found"
+
+
+def test_a_journal_line_names_whom_it_concerns(desk: Any) -> None:
+    def posting(kind: str, account: str, party: str) -> Any:
+        entity = {"EntityRef": {"value": party}}
+        detail = {"PostingType": kind, "AccountRef": {"value": account}, "Entity": entity}
+        return {"Amount": 5, "DetailType": "JournalEntryLineDetail", "JournalEntryLineDetail": detail}
+
+    made = desk.post("journalentry", {"Line": [posting("Debit", "84", "1"), posting("Credit", "33", "30")]})
+    assert [line["JournalEntryLineDetail"]["Entity"] for line in made["Line"]] == [
+        {"Type": "Customer", "EntityRef": {"value": "1", "name": "Amy's Bird Sanctuary"}},
+        {"Type": "Vendor", "EntityRef": {"value": "30", "name": "Books by Bessie"}},
+    ]
+
+
+def test_a_deposit_keeps_back_cash_and_its_links_have_no_number(desk: Any) -> None:
+    linked = {"Amount": 140, "LinkedTxn": [{"TxnId": "128", "TxnType": "Payment", "TxnLineId": "0"}], "LineNum": 4}
+    back = {"AccountRef": {"value": "36"}, "Amount": 40, "Memo": "to savings"}
+    made = desk.post("deposit", {"DepositToAccountRef": CHECKING, "Line": [linked], "CashBack": back})
+    assert made["TotalAmt"] == 100
+    assert made["Line"] == [{"Amount": 140, "LinkedTxn": linked["LinkedTxn"]}]

@@ -43,7 +43,7 @@ def test_credits_and_unapplied_payments_count_against_the_customer(desk: Any) ->
 def test_transactions_of_a_period_are_listed_by_date(desk: Any) -> None:
     made = report(desk.company.state, "TransactionList", {"start_date": "2000-01-01", "end_date": "2099-12-31"})
     rows = [cells(row) for row in made["Rows"]["Row"]]
-    assert len(rows) == 31 + 16 + 1 + 4 + 1 + 4
+    assert len(rows) == 31 + 16 + 1 + 4 + 1 + 4 + 15 + 10 + 35 + 5 + 3
     assert [row[0] for row in rows] == sorted(row[0] for row in rows)
     assert (
         report(desk.company.state, "TransactionList", {"start_date": "2000-01-01", "end_date": "2000-12-31"})["Rows"]
@@ -62,3 +62,51 @@ def test_each_age_has_its_heading_its_rows_and_its_sum(desk: Any) -> None:
         owed = sum(Decimal(cells(row)[-1]) for row in section["Rows"]["Row"])
         assert cells(section["Summary"]) == [f"Total for {title}", "", "", "", "", f"{owed:.2f}", f"{owed:.2f}"]
         assert {row["type"] for row in section["Rows"]["Row"]} == {"Data"}
+
+
+EVER = {"start_date": "2000-01-01", "end_date": "2099-12-31"}
+
+
+def test_transactions_are_listed_under_their_account_with_the_amount_that_raises_it(desk: Any) -> None:
+    made = report(desk.company.state, "TransactionList", EVER)
+    titles = [column["ColTitle"] for column in made["Columns"]["Column"]]
+    assert [column["ColType"] for column in made["Columns"]["Column"]][6:] == [
+        "account_name", "other_account", "subt_nat_amount",
+    ]  # fmt: skip
+    listed = {}
+    for row in made["Rows"]["Row"]:
+        listed[row["ColData"][1]["id"]] = dict(zip(titles, cells(row), strict=True))
+    told = ("Transaction Type", "Posting", "Account", "Split", "Amount")
+    assert {number: tuple(listed[number][name] for name in told) for number in EXPECTED} == EXPECTED
+
+
+EXPECTED = {
+    "9": ("Invoice", "Yes", "Accounts Receivable (A/R)", "-Split-", "108.00"),
+    "16": ("Invoice", "Yes", "Accounts Receivable (A/R)", "Design income", "750.00"),
+    "18": ("Bill", "Yes", "Accounts Payable (A/P)", "Legal & Professional Fees:Accounting", "75.00"),
+    "36": ("Check", "Yes", "Checking", "Office Expenses", "-18.08"),
+    "41": ("Estimate", "No", "Accounts Receivable (A/R)", "-Split-", "582.50"),
+    "47": ("Sales Receipt", "Yes", "Undeposited Funds", "Landscaping Services", "140.00"),
+    "6": ("Journal Entry", "Yes", "Truck:Original Cost", "Opening Balance Equity", "13495.00"),
+    "61": ("Payment", "Yes", "Checking", "Accounts Receivable (A/R)", "694.00"),
+    "66": ("Refund", "Yes", "Checking", "Pest Control Services", "-87.50"),
+    "73": ("Credit Memo", "Yes", "Accounts Receivable (A/R)", "Pest Control Services", "-100.00"),
+    "77": ("Bill Payment (Check)", "Yes", "Checking", "Accounts Payable (A/P)", "-114.09"),
+    "107": ("Expense", "Yes", "Checking", "Legal & Professional Fees:Accounting", "-250.00"),
+    "117": ("Bill Payment (Credit Card)", "Yes", "Mastercard", "Accounts Payable (A/P)", "56.50"),
+    "121": ("Deposit", "Yes", "Checking", "-Split-", "868.15"),
+    "131": ("Cash Expense", "Yes", "Checking", "Automobile:Fuel", "-63.15"),
+    "139": ("Credit Card Credit", "Yes", "Mastercard", "Checking", "-900.00"),
+    "140": ("Credit Card Expense", "Yes", "Mastercard", "Meals and Entertainment", "18.97"),
+}
+
+
+def test_transactions_of_one_kind_or_one_party_are_listed_by_themselves(desk: Any) -> None:
+    def listed(**asked: str) -> set[str]:
+        made = report(desk.company.state, "TransactionList", {**EVER, **asked})
+        return {row["ColData"][1]["id"] for row in made["Rows"]["Row"]}
+
+    assert listed(transaction_type="JournalEntry") == {"6", "7", "8"}
+    assert listed(transaction_type="BillPaymentCreditCard,CreditCardCredit") == {"50", "117", "118", "139"}
+    assert listed(vendor="48") == {"35", "77", "78"}
+    assert listed(customer="6") == {"11"}

@@ -104,7 +104,7 @@ def prepare() -> None:
     quickbooks.exchange = partial(_numbered, quickbooks.exchange)
     Heartbeat.beating = lambda _: nullcontext()  # type: ignore[method-assign]  # a thread, and renewals have no number
     session.validate = _no_rules
-    Session._save_frame = partialmethod(_for_decisions_only, Session._save_frame)  # type: ignore[assignment]
+    Session._save_frame = partialmethod(_frames_that_are_looked_at, Session._save_frame)  # type: ignore[assignment]
     session.attempts_frame = lambda *_: None
     report.step = lambda *_: None
     report.display = lambda *_: None
@@ -115,9 +115,9 @@ def prepare() -> None:
     gc.freeze()
 
 
-def _for_decisions_only(self: Session, save: Callable[..., None], name: str, frame: pd.DataFrame) -> None:
-    """The frames of a dry run are what a person looks at who decides; nobody looks at the others."""
-    if not self.run.apply:
+def _frames_that_are_looked_at(self: Session, save: Callable[..., None], name: str, frame: pd.DataFrame) -> None:
+    """The frames of a dry run are what a person looks at who decides; of the others only the tie-out is looked at."""
+    if not self.run.apply or name.startswith("tie-out"):
         save(self, name, frame)
 
 

@@ -26,10 +26,12 @@ from pathlib import Path
 from reconcile.sandbox.quickbooks.process import QuickBooksSandbox
 from tests.crash import child, invariants
 from tests.crash.books import local_quickbooks
+from tests.crash.certificates import not_certified
 from tests.crash.child import Circumstances, Ended
 from tests.crash.invariants import Image
 from tests.crash.worlds import (
     DECIDED,
+    RELINKED,
     PostgresState,
     SmallWorld,
     SqliteState,
@@ -57,6 +59,7 @@ class Report:
     recoveries: int = 0
     crashes_in_recovery: int = 0
     quiet_runs: int = 0
+    certificates: int = 0
     broken: list[str] = field(default_factory=list)
     seconds: float = 0.0
     cpu: float = 0.0
@@ -193,7 +196,7 @@ class Explorer:
         if not self._as_wanted(ended):
             self._say(where, [f"the next run does not agree: {ended.told}"])
         self._say(where, invariants.broken_in_the_end(self._world, self.after))
-        self._say(where, [*invariants.not_as_filed(self._world)])
+        self._certified(where, ended)
         self._check_quiet(where)
 
     def _check_quiet(self, where: str) -> None:
@@ -205,6 +208,18 @@ class Explorer:
         self._report.quiet_runs += 1
         if not self._as_wanted(ended) or QUIET not in ended.told["reason"]:
             self._say(where, [f"the run after that is not quiet: {ended.told}"])
+        self._certified(f"{where}, the run after that", ended)
+
+    def _certified(self, where: str, ended: Ended) -> None:
+        """The certificate that this run has filed is green, and says what is so."""
+        if "run" not in ended.told:
+            return
+        seen, paired = invariants.image(self._world), RELINKED if self._which == "decided" else {}
+        looked = child.forked(  # Arrow makes threads where it reads a file, and then nothing can fork
+            self._world, lambda: {"broken": [*not_certified(self._world, seen, ended.told, paired)]}
+        )
+        self._report.certificates += 1
+        self._say(where, looked.told.get("broken", [f"it cannot be read: {looked.told}"]))
 
     def _say(self, where: str, broken: Sequence[str]) -> None:
         for one in broken:

@@ -30,6 +30,7 @@ def killed(world: str, state: str = "sqlite") -> None:
     assert told["crashes"] >= max(wanted, boundaries)
     assert told["crashes_in_recovery"] > 15
     assert told["recoveries"] + told["quiet_runs"] > 2
+    assert told["certificates"] == told["recoveries"] + told["quiet_runs"], "a run has filed no certificate"
 
 
 def explored(*given: str) -> dict[str, Any]:

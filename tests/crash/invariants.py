@@ -15,13 +15,11 @@ from typing import Any
 
 from reconcile.compare.endings import WAITS
 from reconcile.compare.rules import DEPENDS
-from reconcile.config import load_config
 from reconcile.errors import LeaseError
 from reconcile.model.entities import Entity
 from reconcile.state import audit, lease
 from reconcile.state.database import open_state
 from reconcile.state.journal import Journal
-from reconcile.verification import verify
 from tests.crash.child import told
 from tests.crash.worlds import COMPANY, SmallWorld
 
@@ -187,17 +185,6 @@ def broken_in_the_end(world: SmallWorld, after: Image) -> list[str]:
     return [*found, *_settled(world)]
 
 
-def not_as_filed(world: SmallWorld) -> Iterator[str]:
-    """The evidence of all runs, the killed ones too, walks as it was filed."""
-    engine = open_state(world.state.url)
-    try:
-        found = verify(load_config(world.root / "reconcile.toml"), engine, COMPANY)
-    finally:
-        engine.dispose()
-    if found.altered or not found.runs:
-        yield f"`reconcile verify` says: {found.altered or 'there are no runs'}"
-
-
 # ------------------------------------------------------------------------------------------------ after healing
 
 
@@ -320,7 +307,7 @@ def _nothing_lost(
             side
             for side in ("QuickBooks", "ReliaBills")
             for record in seen.get((side, entity.value, label), [])
-            if not _over(record)
+            if not over(record)
         ]
         if there and (entity, label) not in shown:
             yield f"{entity} {label} was deleted, is still in {' and '.join(there)}, and nobody is told"
@@ -353,7 +340,7 @@ def otherwise_than_decided(
         for (entity, label), alive in stands.items()
         for side in ("QuickBooks", "ReliaBills")
         if (entity.value, label) not in shown
-        if alive != any(not _over(one) for one in seen.get((side, entity.value, label), []))
+        if alive != any(not over(one) for one in seen.get((side, entity.value, label), []))
     ]
 
 
@@ -362,7 +349,7 @@ def _tells(finding: Mapping[str, Any]) -> bool:
     return finding["severity"] != "note" or finding["check"] in {DEPENDS, WAITS}
 
 
-def _over(record: Record) -> bool:
+def over(record: Record) -> bool:
     """Whether it is void or inactive."""
     return bool(value_of(record, "void")) or ("active" in record and not record["active"])
 
@@ -380,13 +367,13 @@ def _alike(seen: Image, shown: Collection[tuple[Entity, str]]) -> Iterator[str]:
         entity = Entity(kind)
         (record, *_) = seen[side, kind, label]
         other = seen.get(("ReliaBills" if side == "QuickBooks" else "QuickBooks", kind, label))
-        if (entity, label) in shown or (_over(record) and other is None):
+        if (entity, label) in shown or (over(record) and other is None):
             continue
         if other is None:
             yield f"{entity} {label} is in {side} only, and nobody is told"
             continue
         for name in ("total", "amount", "void"):
-            known = name == "void" or (name in record and not _over(record))  # QuickBooks empties what is voided
+            known = name == "void" or (name in record and not over(record))  # QuickBooks empties what is voided
             if known and value_of(record, name) != value_of(other[0], name):
                 yield f"{name} of {entity} {label} differs, and nobody is told"
 

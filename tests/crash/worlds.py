@@ -423,6 +423,8 @@ DECIDED: tuple[tuple[Entity, str, str, Any], ...] = (
     (Entity.INVOICE, "1001", "memo", "thank you"),
 )
 """What then has to stand on both sides: entity, label, field and value."""
+RELINKED = {("customer", "Bayshore"): "Old Mill"}
+"""What was linked anew: by entity and label in ReliaBills, the label in QuickBooks."""
 
 
 def fast_folder() -> str | None:

@@ -215,6 +215,18 @@ def _anybody_may_hold(before: Any) -> Any:
     return acquire
 
 
+def _half_the_truth(before: Any) -> Any:
+    """Control totals tie, and are not those of the records."""
+
+    def control_totals(*given: Any) -> Any:
+        tied = before(*given)
+        return replace(
+            tied, totals=tied.totals.assign(books=tied.totals["books"] // 2, billing=tied.totals["billing"] // 2)
+        )
+
+    return control_totals
+
+
 # ------------------------------------------------------------------------------------------------ the list
 
 STEPS = "tests/push/test_steps.py"
@@ -261,6 +273,8 @@ MUTATIONS = (
     Mutation("decisions are ignored", "what a person decided is what stands in the end",
              "reconcile.deciding:Deciding.resolutions", _gives(()),
              (f"{FURTHER}::test_killed_at_every_boundary_of_a_run_with_decisions_what_was_decided_stands",)),
+    Mutation("half the truth", "control totals are those of the records, to the cent",
+             "reconcile.compare.tieout:control_totals", _half_the_truth, (CRASH,)),
     Mutation("no guards", "an emptied side stops the run", "reconcile.compare.guards:guards", _gives([]),
              ("tests/compare/test_guards.py",)),
 )  # fmt: skip

@@ -211,6 +211,8 @@ def costs(session: QuickBooksSession) -> list[Cost]:
     before = session.calls
     reader.identity()
     reader.changed(list(Entity), since)
+    reader.preferences()
+    reader.filed_until()
     found.append(Cost("quiet delta: who it is, and nothing changed", session.calls - before, 4))
     before = session.calls
     for start in range(0, CHANGED, BATCH):

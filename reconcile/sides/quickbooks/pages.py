@@ -164,13 +164,11 @@ class BatchOfAnswers:
         return self.bodies.get(str(place))
 
     def content(self, place: int) -> dict[str, Any] | None:
-        """The same, parsed with exact decimals; ``None`` too when it is no such answer.
-
-        Raises:
-            ValueError: it cannot be read.
-        """
-        body = self.body(place)
-        found = None if body is None else exact_json(body)["QueryResponse"]
+        """The same, parsed with exact decimals; ``None`` too when it cannot be read."""
+        try:
+            found = exact_json(self.bodies[str(place)])["QueryResponse"]
+        except (KeyError, ValueError):
+            return None
         return found if isinstance(found, dict) else None
 
 

@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 LARGEST_PAGE = 1000
+LARGEST_BATCH = 30
+"""Operations or queries of one batch (API file 5.1)."""
+
 ALL_ACTIVE = "Active IN (true, false)"
 
 

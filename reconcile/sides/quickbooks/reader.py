@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -15,7 +16,7 @@ from reconcile.sides.quickbooks import query
 from reconcile.sides.quickbooks.ahead import Ahead
 from reconcile.sides.quickbooks.faults import NOT_FOUND
 from reconcile.sides.quickbooks.frames import Harvest, collector_paused
-from reconcile.sides.quickbooks.mapping import Lookups
+from reconcile.sides.quickbooks.mapping import Lookups, id_of
 from reconcile.sides.quickbooks.novelties import KNOWN, Novelties
 from reconcile.sides.quickbooks.pages import (
     BatchOfAnswers,
@@ -46,6 +47,10 @@ CATCHING_UP = 3
 MOST_DRIFTS = 20
 INVALID_ID = "2030"
 
+_NAMED = ("Vendor", "Employee")
+"""What shares its names with customers."""
+
+_DAY = len("2026-11-25")
 _LISTS = frozenset({"Customer", "Item", "TaxCode", "TaxRate", "PaymentMethod"})
 R = TypeVar("R")
 P = TypeVar("P")
@@ -81,6 +86,8 @@ class QuickBooksReader:
         self._page_size = page_size
         self._clock = clock
         self._settings: Mapping[str, Any] | None = None
+        self._agencies: Mapping[str, TaxAgency] | None = None
+        self._methods: Mapping[str, PaymentMethod] | None = None
         self.novelties = Novelties()
 
     @property
@@ -127,11 +134,12 @@ class QuickBooksReader:
 
     def filed_until(self) -> Mapping[str, str]:
         """The day until which sales tax was filed, ISO, by the name of the tax agency (API file 4.5, LastFileDate)."""
-        content = self._session.query(query.select("TaxAgency"))
+        if self._agencies is None:  # what was read with the tax rates of this run is as good
+            self._agencies = self._by_id("TaxAgency", TaxAgency)
         return {
-            str(agency["DisplayName"]): str(agency["LastFileDate"])[:10]
-            for agency in content.get("QueryResponse", {}).get("TaxAgency", [])
-            if agency.get("DisplayName") and agency.get("LastFileDate")
+            agency.display_name: agency.last_file_date[:_DAY]
+            for agency in self._agencies.values()
+            if agency.display_name and agency.last_file_date
         }
 
     def names_taken(self, names: Sequence[str]) -> Mapping[str, str]:
@@ -139,13 +147,17 @@ class QuickBooksReader:
 
         Inactive ones count: their names still collide (API file 8, row 23).
         """
+        statements = [
+            query.select(kind, query.among("DisplayName", some), query.ALL_ACTIVE)
+            for some in _chunks(names, NAMES_AT_ONCE)
+            for kind in _NAMED
+        ]
         found: dict[str, str] = {}
-        for kind in ("Vendor", "Employee"):
-            for start in range(0, len(names), NAMES_AT_ONCE):
-                some = names[start : start + NAMES_AT_ONCE]
-                statement = query.select(kind, query.among("DisplayName", some), query.ALL_ACTIVE)
-                for one in self._session.query(statement).get("QueryResponse", {}).get(kind, []):
-                    found[str(one.get("DisplayName", "")).casefold()] = kind.lower()
+        for asked in _chunks(statements, query.LARGEST_BATCH):
+            for content in self._contents(asked):
+                for kind in _NAMED:
+                    for one in content.get(kind, []):
+                        found[str(one.get("DisplayName", "")).casefold()] = kind.lower()
         return found
 
     def deposited(self, since: str) -> frozenset[str]:
@@ -195,6 +207,9 @@ class QuickBooksReader:
         Raises:
             IncompletePullError: QuickBooks' own count did not agree with what was read, three times over.
         """
+        return self._tax_rates(progress) if entity is Entity.TAX_RATE else self._paged(entity, progress)
+
+    def _paged(self, entity: Entity, progress: Progress) -> Snapshot:
         name = resource(entity)
         lookups = self._lookups(entity)
         counted = -1
@@ -242,7 +257,7 @@ class QuickBooksReader:
         return True
 
     @staticmethod
-    def _complete(entity: Entity, harvest: Harvest, counted: int) -> bool:
+    def _complete(entity: Entity, harvest: Harvest, counted: int | None) -> bool:
         if entity is Entity.TAX_RATE:  # whether the pseudo codes TAX and NON are counted is not documented
             return counted in {len(harvest), len(harvest) - harvest.left_out}
         return counted == len(harvest)
@@ -313,13 +328,25 @@ class QuickBooksReader:
         """
         if len(asked) == 1:
             return [self._query(*asked[0])]
-        answered = self._asked_together([statement for statement, _ in asked])
+        return self._pages_of(self._asked_together([statement for statement, _ in asked]), asked)
+
+    def _pages_of(self, answered: BatchOfAnswers, asked: Sequence[tuple[str, type[Any]]]) -> list[Page[Any]]:
         return [
             read_each(shape, records, answered.time)
             if (found := answered.content(place)) is not None
             and isinstance(records := found.get(shape.__name__, []), list)
             else self._query(statement, shape)
             for place, (statement, shape) in enumerate(asked)
+        ]
+
+    def _contents(self, statements: Sequence[str]) -> list[dict[str, Any]]:
+        """What each of some queries gave, parsed with exact decimals, in one call."""
+        answered = self._asked_together(statements) if len(statements) > 1 else BatchOfAnswers()
+        return [
+            self._session.query(statement).get("QueryResponse", {})
+            if (found := answered.content(place)) is None
+            else found
+            for place, statement in enumerate(statements)
         ]
 
     def _asked_together(self, statements: Sequence[str]) -> BatchOfAnswers:
@@ -359,37 +386,50 @@ class QuickBooksReader:
             )
         return None if item.get("status") == "Deleted" else item
 
-    def _tax_rates(self) -> Snapshot:
-        """Tax rates whole, without a count of their own: they are few, and change data capture lacks them.
+    def _tax_rates(self, progress: Progress = no_progress) -> Snapshot:
+        """Tax rates whole: they are few, and change data capture lacks them.
 
-        Codes, rates and agencies in one call; when they are too many for one, page by page.
+        Codes, how many there are, rates and agencies in one call; when they are too many for one, or the count does not
+        agree, page by page.
+
+        Raises:
+            IncompletePullError: as for :meth:`census`.
         """
+        name = resource(Entity.TAX_RATE)
         shapes: list[type[Any]] = [SHAPES[Entity.TAX_RATE], TaxRate, TaxAgency]
-        statements = [query.select(shape.__name__, *_all(shape.__name__)) for shape in shapes]
-        codes, rates, agencies = self._queries(list(zip(statements, shapes, strict=True)))
-        if len(codes) + len(rates) + len(agencies) >= query.LARGEST_PAGE:
-            harvest = Harvest(Entity.TAX_RATE, self._lookups(Entity.TAX_RATE))
-            for page in self._pages("TaxCode", SHAPES[Entity.TAX_RATE]):
-                harvest.add(page)
-            return _snapshot(harvest, codes.time or self._clock(), Scope.CENSUS)
+        asked = [(query.select(shape.__name__, *_all(shape.__name__)), shape) for shape in shapes]
+        answered = self._asked_together([*(statement for statement, _ in asked), query.count(name, *_all(name))])
+        codes, rates, agencies = self._pages_of(answered, asked)
+        counted = _total(answered.content(len(asked)))
         lookups = Lookups(home_currency=self.home_currency())
         lookups.rates = {record.id: record for record in rates.records}
-        lookups.agencies = {record.id: record for record in agencies.records}
+        self._agencies = lookups.agencies = {record.id: record for record in agencies.records}
         harvest = Harvest(Entity.TAX_RATE, lookups)
         harvest.add(codes)
-        return _snapshot(harvest, codes.time or self._clock(), Scope.CENSUS)
+        all_there = len(codes) + len(rates) + len(agencies) < query.LARGEST_PAGE
+        if not all_there or not self._complete(Entity.TAX_RATE, harvest, counted):
+            return self._paged(Entity.TAX_RATE, progress)
+        progress(len(harvest), len(harvest))
+        return _snapshot(harvest, codes.time or self._clock(), Scope.CENSUS, counted=True)
 
     def _lookups(self, entity: Entity, records: Sequence[Any] | None = None) -> Lookups:
-        """What the records of an entity refer to; payment methods only where a payment names one."""
+        """What the records of an entity refer to: read anew for a census, else where a record names what is new."""
         lookups = Lookups(home_currency=self.home_currency())
-        if entity is Entity.TAX_RATE:
+        if entity is Entity.TAX_RATE and (records is None or records):
             lookups.rates = self._by_id("TaxRate", TaxRate)
-            lookups.agencies = self._by_id("TaxAgency", TaxAgency)
-        if entity is Entity.PAYMENT and (
-            records is None or any(record.payment_method_ref is not None for record in records)
-        ):
-            lookups.methods = self._by_id("PaymentMethod", PaymentMethod)
+            self._agencies = lookups.agencies = self._by_id("TaxAgency", TaxAgency)
+        if entity is Entity.PAYMENT:
+            if records is None:
+                self._methods = None
+            named = {one for record in records or () if (one := id_of(record.payment_method_ref))}
+            lookups.methods = self._payment_methods(named) if named or records is None else {}
         return lookups
+
+    def _payment_methods(self, named: AbstractSet[str] = frozenset()) -> Mapping[str, PaymentMethod]:
+        """The company's ways of paying; read again when a record names one that was not among them."""
+        if self._methods is None or not named <= self._methods.keys():
+            self._methods = self._by_id("PaymentMethod", PaymentMethod)
+        return self._methods
 
     def _by_id(self, name: str, shape: type[R]) -> dict[str, R]:
         found: dict[str, Any] = {}
@@ -477,8 +517,7 @@ class QuickBooksReader:
             found = decode(body)
         except ValueError:
             return self._read(page, decode)  # for the words that are said of an answer that cannot be read
-        counted = None if told is None else told.get("totalCount")
-        counts.closing = counted if type(counted) is int else None
+        counts.closing = _total(told)
         return found
 
     def _look_and_decode(self, name: str, decode: Callable[[bytes], P], body: bytes) -> P:
@@ -520,6 +559,12 @@ class _Counts:
     opening: int = 0
     closing: int | None = None
     drifted: bool = False
+
+
+def _total(answer: Mapping[str, Any] | None) -> int | None:
+    """What a COUNT(*) says; ``None`` when it says nothing."""
+    total = None if answer is None else answer.get("totalCount")
+    return total if type(total) is int else None
 
 
 def _groups(content: Any, names: Sequence[str]) -> dict[str, list[Any]]:

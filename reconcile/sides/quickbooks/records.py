@@ -136,10 +136,11 @@ class TaxRate(_Shape):
 
 
 class TaxAgency(_Shape):
-    """To whom tax is paid."""
+    """To whom tax is paid, and the last day for which it was filed."""
 
     id: str
     display_name: str | None = None
+    last_file_date: str | None = None
 
 
 class PaymentMethod(_Shape):

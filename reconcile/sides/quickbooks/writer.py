@@ -37,7 +37,7 @@ from reconcile.sides.quickbooks.mapping import Lookups, MalformedError, carried,
 from reconcile.sides.quickbooks.marks import MARKED, mark_in, tag
 from reconcile.sides.quickbooks.pages import Page
 from reconcile.sides.quickbooks.reader import QuickBooksReader, utc_now
-from reconcile.sides.quickbooks.records import SHAPES, Invoice, Payment, PaymentMethod, Record, TaxAgency, resource
+from reconcile.sides.quickbooks.records import SHAPES, Invoice, Payment, Record, TaxAgency, resource
 from reconcile.sides.quickbooks.session import (
     Answer,
     FaultedError,
@@ -50,7 +50,6 @@ ITEM_ID = 10
 """Characters of a batch item's id; the rest of the request id is the batch's, at most 36 (API file 5.2)."""
 
 BATCH_ID = 36
-BATCH = 30
 MEMORY = RequestMemory(asks=False, repeats=timedelta(minutes=30), lags=timedelta(minutes=30))
 """How QuickBooks can tell what came of a lost request.
 
@@ -98,12 +97,11 @@ class QuickBooksWriter(QuickBooksReader):
         self._income_account = income_account
         self._income_account_id: str | None = None
         self._batches = batches
-        self._methods: dict[str, PaymentMethod] | None = None
 
     @property
     def batch_size(self) -> int:
         """Most writes at once."""
-        return BATCH
+        return query.LARGEST_BATCH
 
     def write(self, writes: Sequence[Write]) -> Sequence[Outcome]:
         """Carry out these writes, one outcome each, in their order. Nothing that happens to one of them is raised.
@@ -339,10 +337,7 @@ class QuickBooksWriter(QuickBooksReader):
             # an answer to a void may still show what was before (API file 4.7), that of the tax service shows no record
             item = self.direct(write.entity, record_id) if answered.reread else item
             record = msgspec.convert(item, SHAPES[write.entity])
-            lookups = self._lookups(write.entity, [])
-            if isinstance(record, Payment) and record.payment_method_ref is not None:
-                lookups.methods = self._payment_methods()
-            fields = fields_of(write.entity, record, lookups)
+            fields = fields_of(write.entity, record, self._lookups(write.entity, [record]))
         except SideError as error:
             reason = f"QuickBooks accepted it, but it could not be read back: {error}"
             return replace(_unknown(write, reason, answered.trace), halt=_halt(error))
@@ -421,11 +416,6 @@ class QuickBooksWriter(QuickBooksReader):
             return Untaxed.ZERO
         return Untaxed.IMPOSSIBLE if tax.get("UsingSalesTax") and tax.get("TaxGroupCodeRef") else Untaxed.PLAIN
 
-    def _payment_methods(self) -> dict[str, PaymentMethod]:
-        if self._methods is None:
-            self._methods = self._by_id("PaymentMethod", PaymentMethod)
-        return self._methods
-
     def _method_id(self, method: str | None) -> str | None:
         """The company's payment method that says exactly this; none is better than a brand of card we do not know."""
         if not method:
@@ -448,7 +438,7 @@ class QuickBooksWriter(QuickBooksReader):
         """Writes that go together, in order; alone unless batches are wanted and their request ids allow it."""
         group: list[Write] = []
         for write in writes:
-            if group and not (self._together(group[-1], write) and len(group) < BATCH):
+            if group and not (self._together(group[-1], write) and len(group) < query.LARGEST_BATCH):
                 yield group
                 group = []
             group.append(write)
@@ -664,7 +654,7 @@ def _responses(answer: Answer[Any]) -> dict[str, dict[str, Any]]:
 
 
 def _some(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
+    return (ids[start : start + query.LARGEST_BATCH] for start in range(0, len(ids), query.LARGEST_BATCH))
 
 
 def _target(write: Write) -> tuple[str, str]:

@@ -550,6 +550,37 @@ def test_a_query_that_a_batch_does_not_answer_is_asked_by_itself(server: Server,
     assert (len(snapshot), sum("+" in call for call in company.calls)) == (250, 1)
 
 
+@pytest.mark.parametrize("spoilt", ["[" * 990 + "]" * 990, '"\udc80"', "1" * 5000], ids=len)
+def test_what_cannot_be_read_in_a_batch_is_asked_by_itself_and_holds_up_nobody_else(
+    server: Server, reader: QuickBooksReader, spoilt: str
+) -> None:
+    company = Company(server, list(range(1, 301)))
+    page = company.page
+    wrong = f'{{"Id":"1","DisplayName":{spoilt}}}'
+
+    def answer(asked: Asked) -> Said:
+        if not asked.path.endswith("/batch"):
+            return company.answer(asked)
+        first, second = (item["Query"] for item in json.loads(asked.body)["BatchItemRequest"])
+        found = page(second).body.partition(b'"time"')[0].rstrip(b", ") + b"}"
+        body = (
+            b'{"BatchItemResponse":[{"bId":"0","QueryResponse":{"Customer":['
+            + wrong.encode("utf-8", "surrogateescape")
+            + b']}},{"bId":"1",'
+            + found[1:]
+            + b"]}"
+        )
+        assert "'1'" in first
+        return Said(body=body, content_type="application/json")
+
+    server.answer = answer
+
+    snapshot = reader.fetch(Entity.CUSTOMER, [*map(str, range(1, 251))])
+
+    assert len(snapshot) == 250
+    assert 1 <= len(company.calls) <= 2
+
+
 def test_a_record_that_a_query_does_not_show_yet_is_found_by_a_direct_read(
     server: Server, reader: QuickBooksReader
 ) -> None:

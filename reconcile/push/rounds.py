@@ -172,6 +172,8 @@ def _known(attempt: Attempt, settled: Settled | None) -> Attempt:
         return Attempt(attempt.operation, "done", settled.record_id)
     if settled.status is EntryStatus.ABSENT:
         return Attempt(attempt.operation, "stale")
+    if settled.status is EntryStatus.FAILED:
+        return Attempt(attempt.operation, "failed", reason=settled.reason)
     return replace(attempt, reason=settled.evidence)
 
 

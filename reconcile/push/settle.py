@@ -11,15 +11,21 @@ tells; each rung that was taken stands in the entry's evidence:
 
 A change is looked up by its record's version and content instead of 2 to 4.
 
-The outcome is *found* (adopted: link and base follow), *proven absent* (the next plan may do it again), or *ask a
-person*. Finding nothing is a proof only once nothing can be hidden or under way any more
+The outcome is *found* (adopted: link and base follow), *proven absent* (the next plan may do it again), *refused*
+or *ask a person*. Finding nothing is a proof only once nothing can be hidden or under way any more
 (:attr:`~reconcile.sides.side.RequestMemory.lags`): a search may lag behind what was written.
+
+A repetition that is refused shows that the first one had not happened yet. It may be under way still, and be carried
+out once what stood in the way is mended; then a new request would be a second one. So a refusal settles the entry at
+once only where the request is refused for its content, whenever it arrives. Any other refusal is remembered: when
+nothing can be under way any more and nothing is there, the entry has failed with the words of that refusal, and not
+absent, because the side might answer the same request with the same refusal again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,10 +36,11 @@ from reconcile.model.findings import Finding, Severity
 from reconcile.model.journal import AgreementUpdate, Answer, Entry, EntryStatus
 from reconcile.model.plan import Action
 from reconcile.model.rows import rows_text
+from reconcile.model.runs import CENTRAL
 from reconcile.model.snapshot import Snapshot
 from reconcile.push.agreement import agreement_after
 from reconcile.push.references import References, UnknownReferenceError
-from reconcile.sides.side import Outcome, Status, Writable, Write, mark_of
+from reconcile.sides.side import Outcome, Refusal, Status, Writable, Write, mark_of
 from reconcile.state.journal import Journal
 
 
@@ -43,15 +50,30 @@ class Settled:
 
     Attributes:
         entry: as it was found.
-        status: done, absent, or unknown when a person must decide.
+        status: done, absent, failed, or unknown when it is too early to tell or a person must decide.
         evidence: what was asked and seen, in words.
         record_id: id on the written side, when it was found there.
+        reason: why the side refused it; hostile text.
+        until: of an unknown that a run settles by itself from then on (UTC); ``None`` when a person must decide.
     """
 
     entry: Entry
     status: EntryStatus
     evidence: str
     record_id: str | None = None
+    reason: str = ""
+    until: datetime | None = None
+
+    @property
+    def remedy(self) -> str:
+        """What a person has to do about an unknown."""
+        product = self.entry.side.product
+        if self.until is None:
+            return f"Look for it in {product}; remove what is double, then synchronize again."
+        by_itself = f"a run after {self.until.astimezone(CENTRAL):%H:%M} Central finds out by itself"
+        if self.reason:
+            return f"Mend what {product} does not accept; {by_itself} whether the first one still arrived."
+        return f"Nothing: {by_itself}."
 
 
 def settle(journal: Journal, sides: Mapping[Side, Writable], references: References) -> tuple[Settled, ...]:
@@ -83,7 +105,7 @@ def unresolved_findings(settled: Sequence[Settled]) -> tuple[Finding, ...]:
                 f"An earlier write of this {resolution.entry.step.singular} to {resolution.entry.side.product} "
                 f"got no answer, and it is not clear whether it happened: {resolution.evidence}."
             ),
-            remedy=f"Look for it in {resolution.entry.side.product}; remove what is double, then synchronize again.",
+            remedy=resolution.remedy,
             customer=str(resolution.entry.operation["customer"]),
         )
         for resolution in settled
@@ -123,6 +145,19 @@ class _Settling:
     def _age(self) -> timedelta:
         """Since the request was last about to leave, by the database's clock; one that ran backwards proves nothing."""
         return timedelta() if self.entry.sent_at is None else max(self.now - self.entry.sent_at, timedelta())
+
+    @property
+    def _remembered(self) -> bool:
+        """Whether the side still knows its first answer: counted from the first time, which no repetition renews.
+
+        A clock that ran backwards does not tell how long ago that was.
+        """
+        return timedelta() <= self.now - self.entry.intended_at < self.side.memory.repeats
+
+    @property
+    def _until(self) -> datetime:
+        """From when on nothing can be hidden or under way any more."""
+        return (self.entry.sent_at or self.now) + self.side.memory.lags
 
     # the rungs -------------------------------------------------------------------------------------------------------
 
@@ -175,10 +210,10 @@ class _Settling:
                 return self._adopt_record(snapshot, alike[0])
             return self._absent(f"not there; {', '.join(candidates)} is another one and is compared")
         if not self._fresh:
-            return self._absent("not there")
-        if self._age < self.side.memory.repeats:
+            return self._refused_for_now() if self.entry.code else self._absent("not there")
+        if self._remembered:
             return self._repeated()
-        return self._ask("not there, but it was sent too short a time ago for that to prove anything")
+        return self._wait("not there, but it was sent too short a time ago for that to prove anything")
 
     def _repeated(self) -> Settled:
         """The same request again, which the side answers with its first answer."""
@@ -186,14 +221,24 @@ class _Settling:
         try:
             context = self.references.to_side(entry.side, entry.step, {**operation["agreed"], **operation["payload"]})
         except UnknownReferenceError as error:
-            return self._ask(f"not there, and it cannot be asked for again: {error}")
+            return self._wait(f"not there, and it cannot be asked for again: {error}")
         self.journal.mark_sent([entry])
         write = Write(entry.request_id, entry.step, entry.action, None, None, entry.fields, context)
         (answer,) = self.side.write([write])
         self.rungs.append(f"not there yet; the same request was repeated {self._age.seconds} seconds after it was sent")
+        self.entry = replace(entry, sent_at=self.now)
         if answer.status is Status.DONE:
             return self._adopt_answer(answer)
-        return self._ask(f"{self._product} did not tell ({answer.reason or answer.status})")
+        if answer.refusal is Refusal.FOR_GOOD:
+            return self._failed(answer.code, answer.reason, "it was refused for what it says, whenever it arrives")
+        if answer.refusal is Refusal.FOR_NOW:
+            words = f"it was refused ({answer.reason}), but the first one may still be under way"
+            return self._committed(EntryStatus.UNKNOWN, words, refused=(answer.code, answer.reason), until=self._until)
+        return self._wait(f"{self._product} did not tell ({answer.reason or answer.status})")
+
+    def _refused_for_now(self) -> Settled:
+        """Not there, and nothing can be under way: what was said when it was repeated is what came of it."""
+        return self._failed(self.entry.code, self.entry.reason, "not there, and it was refused when it was repeated")
 
     def _changed(self) -> Settled:
         entry = self.entry
@@ -216,6 +261,14 @@ class _Settling:
 
     def _absent(self, words: str) -> Settled:
         return self._committed(EntryStatus.ABSENT, words)
+
+    def _failed(self, code: str, reason: str, words: str) -> Settled:
+        return self._committed(EntryStatus.FAILED, words, refused=(code, reason))
+
+    def _wait(self, words: str) -> Settled:
+        """Nobody can tell yet; what was refused before stays known."""
+        known = self.entry.code, self.entry.reason if self.entry.code else ""
+        return self._committed(EntryStatus.UNKNOWN, words, refused=known, until=self._until)
 
     def _ask(self, words: str) -> Settled:
         return self._committed(EntryStatus.UNKNOWN, words)
@@ -261,8 +314,11 @@ class _Settling:
         version: str | None = None,
         update: AgreementUpdate | None = None,
         trace: str = "",
+        refused: tuple[str, str] = ("", ""),
+        until: datetime | None = None,
     ) -> Settled:
         evidence = ", ".join([*self.rungs, words])
+        code, reason = refused
         self.journal.answer(
             [
                 Answer(
@@ -271,12 +327,14 @@ class _Settling:
                     target_id=record_id if record_id is not None else self.entry.target_id,
                     version_after=version,
                     trace=trace,
+                    code=code,
+                    reason=reason,
                     evidence=evidence,
                     agreement=update,
                 )
             ]
         )
-        return Settled(self.entry, status, evidence, record_id)
+        return Settled(self.entry, status, evidence, record_id, reason, until)
 
 
 def record_values(snapshot: Snapshot, record_id: str) -> dict[str, Any]:

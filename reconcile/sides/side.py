@@ -75,6 +75,14 @@ class Status(StrEnum):
     UNKNOWN = "unknown"  # no answer: it may or may not have happened
 
 
+class Refusal(StrEnum):
+    """What a failed write tells of the same request, sent earlier, whose answer was lost."""
+
+    NOTHING = "nothing"  # it was not sent, or put off: the side has not judged it
+    FOR_NOW = "for now"  # the side refused it as things are; they may be otherwise when the first one arrives
+    FOR_GOOD = "for good"  # for nothing but what it says: whenever the same request arrives, it is refused
+
+
 @dataclass(frozen=True, slots=True)
 class Write:
     """One write to one side.
@@ -116,6 +124,7 @@ class Outcome:
             side, child rows as a list of dictionaries; empty unless done. Taken from the answer, or read back.
         halt: why nothing more is to be sent to this side now (it asks for patience, or the company was disconnected);
             ``None`` when others may follow. Then a *failed* write was not carried out, and is not at fault.
+        refusal: of a failed write, what it tells of the same request sent earlier.
     """
 
     request_id: str
@@ -127,6 +136,7 @@ class Outcome:
     trace: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
     halt: SideError | None = None
+    refusal: Refusal = Refusal.NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +145,8 @@ class RequestMemory:
 
     Attributes:
         asks: it can be asked by request id, and what it says is definite both ways (:meth:`Writable.recall`).
-        repeats: for how long after a request left, the same request is answered by its first answer and writes nothing
-            twice. Within it a repetition is a question; after it, a second write.
+        repeats: for how long after a request first left, the same request is answered by its first answer and writes
+            nothing twice. Within it a repetition is a question; after it, a second write.
         lags: for how long after a request left, a search may not show yet what it made. Before that, finding nothing
             proves nothing (a search may lag behind, and the request itself may still be under way).
     """

@@ -122,8 +122,8 @@ class Journal:
             TypeError: a field holds a float or no JSON value.
         """
         intended = [self._intended(operation, fields) for operation, fields in operations]
-        now = datetime.now(UTC)
         with self._writing() as connection:
+            now = clock(connection)
             latest = self._latest(connection, intended)
             self._refuse_unsettled(connection, intended)
             ids: dict[str, int] = {}

@@ -215,6 +215,18 @@ def _anybody_may_hold(before: Any) -> Any:
     return acquire
 
 
+def _refused_is_settled(before: Any) -> Any:
+    """A request that was refused when it was repeated is taken for one that cannot arrive any more."""
+
+    def committed(self: Any, status: Any, words: str, **named: Any) -> Any:
+        from reconcile.model.journal import EntryStatus  # noqa: PLC0415
+
+        refused = status is EntryStatus.UNKNOWN and named.get("refused", ("", ""))[0]
+        return before(self, EntryStatus.FAILED if refused else status, words, **named)
+
+    return committed
+
+
 def _half_the_truth(before: Any) -> Any:
     """Control totals tie, and are not those of the records."""
 
@@ -230,6 +242,7 @@ def _half_the_truth(before: Any) -> Any:
 # ------------------------------------------------------------------------------------------------ the list
 
 STEPS = "tests/push/test_steps.py"
+SETTLING = "tests/push/test_settling.py"
 CRASH = "tests/crash/test_everywhere.py::test_killed_at_every_boundary_of_a_working_day_nothing_is_lost_or_double"
 FURTHER = "tests/crash/test_further_worlds.py"
 JOURNAL = "tests/state/test_journal.py"
@@ -273,6 +286,9 @@ MUTATIONS = (
     Mutation("decisions are ignored", "what a person decided is what stands in the end",
              "reconcile.deciding:Deciding.resolutions", _gives(()),
              (f"{FURTHER}::test_killed_at_every_boundary_of_a_run_with_decisions_what_was_decided_stands",)),
+    Mutation("refused is settled", "a request that was refused when repeated may still arrive",
+             "reconcile.push.settle:_Settling._committed", _refused_is_settled,
+             (f"{SETTLING}::test_a_first_request_that_arrives_after_the_refusal_is_found_and_not_made_again",)),
     Mutation("half the truth", "control totals are those of the records, to the cent",
              "reconcile.compare.tieout:control_totals", _half_the_truth, (CRASH,)),
     Mutation("no guards", "an emptied side stops the run", "reconcile.compare.guards:guards", _gives([]),

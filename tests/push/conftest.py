@@ -19,7 +19,7 @@ from reconcile.push.settle import Settled, settle
 from reconcile.push.steps import Pusher, StepReport
 from reconcile.sides.memory import MemorySide
 from reconcile.sides.side import Outcome as Answered
-from reconcile.sides.side import RequestMemory, Status, Write
+from reconcile.sides.side import Refusal, RequestMemory, Status, Write
 from reconcile.state import lease, runs
 from reconcile.state.database import open_state, writing
 from reconcile.state.journal import Journal
@@ -32,7 +32,8 @@ LIKE_QUICKBOOKS = RequestMemory(asks=False, repeats=timedelta(minutes=30), lags=
 class Unsteady(MemorySide):
     """Books that carry out what they are asked (or not), and whose answer is lost as often as ``losses`` says.
 
-    ``forgets`` makes them take a repeated request for a new one; while ``hides`` is set no search shows anything.
+    ``forgets`` makes them take a repeated request for a new one; while ``hides`` is set no search shows anything. With
+    ``underway`` a lost request is on its way until :meth:`arrive`; while ``refuses`` is set no request is carried out.
     """
 
     def __init__(self, memory: RequestMemory = LIKE_QUICKBOOKS) -> None:
@@ -41,18 +42,38 @@ class Unsteady(MemorySide):
         self.takes_effect = True
         self.forgets = False
         self.hides = False
+        self.underway = False
+        self.refuses: tuple[Refusal, str] | None = None
         self.asked: list[str] = []
+        self._late: list[Write] = []
 
     def write(self, writes: Sequence[Write]) -> Sequence[Answered]:
         self.asked += [write.request_id for write in writes]
         if self.forgets:
             self._answers.clear()
         if not self.losses:
-            return super().write(writes)
+            return self._judged(writes)
         self.losses -= 1
-        if self.takes_effect:
+        if self.underway:
+            self._late += writes
+        elif self.takes_effect:
             super().write(writes)
         return [Answered(write.request_id, Status.UNKNOWN, reason="the connection was lost") for write in writes]
+
+    def _judged(self, writes: Sequence[Write]) -> Sequence[Answered]:
+        if self.refuses is None:
+            return super().write(writes)
+        refusal, words = self.refuses
+        return [
+            self._answers.get(write.request_id)
+            or Answered(write.request_id, Status.FAILED, code="refused", reason=words, refusal=refusal)
+            for write in writes
+        ]
+
+    def arrive(self) -> None:
+        """What was on its way arrives; its answer goes nowhere."""
+        late, self._late = self._late, []
+        self._judged(late)
 
     def find(self, entity: Entity, fields: Mapping[str, Any]) -> Sequence[str]:
         return [] if self.hides else super().find(entity, fields)
@@ -98,13 +119,14 @@ class Office:
         return settle(self.journal(run_id), self.sides, self.references)
 
     def time_passes(self, span: timedelta) -> None:
-        """All that was sent was sent earlier by that much."""
+        """All that was intended and sent was so earlier by that much."""
         seconds = int(span.total_seconds())
-        earlier = f"sent_at - interval '{seconds} seconds'"
-        if self.engine.dialect.name == "sqlite":
-            earlier = f"strftime('%Y-%m-%d %H:%M:%f', sent_at, '-{seconds} seconds') || '000'"
-        with writing(self.engine) as connection:
-            connection.execute(text(f"UPDATE journal SET sent_at = {earlier}"))
+        for moment in ("intended_at", "sent_at"):
+            earlier = f"{moment} - interval '{seconds} seconds'"
+            if self.engine.dialect.name == "sqlite":
+                earlier = f"strftime('%Y-%m-%d %H:%M:%f', {moment}, '{-seconds:+} seconds') || '000'"
+            with writing(self.engine) as connection:
+                connection.execute(text(f"UPDATE journal SET {moment} = {earlier}"))
 
     def entries(self, run_id: str = "run-1") -> list[Entry]:
         return Journal(self.engine, COMPANY, run_id).entries(run_id)

@@ -17,6 +17,7 @@ from reconcile.push.references import UnknownReferenceError
 from reconcile.push.rounds import Decided, Moved, Records, Rounds, last_look, push_in_rounds
 from reconcile.push.settle import settle
 from reconcile.push.steps import Pusher, StepReport
+from reconcile.sides.side import Refusal
 from tests.push.conftest import COMPANY, Office, Unsteady, creation
 
 SINCE = dict.fromkeys(Side, datetime.now(UTC) - timedelta(minutes=10))
@@ -50,6 +51,18 @@ def test_an_answer_that_is_lost_is_settled_within_the_step(office: Office) -> No
     assert (report.result.status, report.result.done, report.result.unknown) == (StepStatus.SYNCED, 3, 0)
     assert len(office.books.census(Entity.CUSTOMER)) == len(office.links(Entity.CUSTOMER)) == 3
     assert "looked by name" in office.entries()[0].evidence
+
+
+@pytest.mark.parametrize(("refusal", "status"), [(Refusal.FOR_GOOD, "failed"), (Refusal.FOR_NOW, "unknown")])
+def test_a_lost_answer_whose_repetition_is_refused_says_why_the_step_failed(
+    office: Office, refusal: Refusal, status: str
+) -> None:
+    office.books.losses, office.books.takes_effect = 1, False
+    office.books.refuses = (refusal, "A name is longer than it may be.")
+    report = in_rounds(office, customer(Side.BILLING, 1))
+    assert [attempt.status for attempt in report.attempts] == [status]
+    assert report.result.status is StepStatus.FAILED
+    assert "A name is longer than it may be." in report.result.reason
 
 
 class Busy(Unsteady):

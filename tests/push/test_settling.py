@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from reconcile.model.journal import EntryStatus
 from reconcile.model.plan import Operation
 from reconcile.push.settle import unresolved_findings
 from reconcile.sides.memory import REMEMBERS
-from reconcile.sides.side import RequestMemory
+from reconcile.sides.side import Refusal, RequestMemory
 from tests.push.conftest import LIKE_QUICKBOOKS, Office, Unsteady, creation
 
 HOUR = timedelta(hours=1)
@@ -48,6 +49,11 @@ def lost(office: Office, *operations: Operation, takes_effect: bool = True) -> N
     report = office.push(*operations)
     assert {attempt.status for attempt in report.attempts} == {"unknown"}
     assert all(entry.status is EntryStatus.UNKNOWN for entry in office.entries()[-len(operations) :])
+
+
+CLOSED = (Refusal.FOR_NOW, "The date lies in a period that is closed.")
+TOO_LONG = (Refusal.FOR_GOOD, "A text is longer than it may be.")
+MINUTES = timedelta(minutes=1)
 
 
 def payments(office: Office) -> list[str]:
@@ -179,6 +185,15 @@ def test_a_clock_that_ran_backwards_proves_no_absence(office: Office) -> None:
     assert settled.status is EntryStatus.UNKNOWN
 
 
+def test_a_clock_that_ran_backwards_does_not_tell_how_long_a_side_remembers(office: Office) -> None:
+    lost(office, a_payment())
+    office.books.hides = office.books.forgets = True
+    office.time_passes(-HOUR)
+    (settled,) = office.settle()
+    assert settled.status is EntryStatus.UNKNOWN
+    assert len(payments(office)) == 1
+
+
 def test_somebodys_payment_alike_is_not_taken_for_ours_while_ours_may_be_hidden(office: Office) -> None:
     lost(office, a_payment())
     (ours,) = payments(office)
@@ -239,3 +254,121 @@ def test_a_counterpart_that_somebody_linked_meanwhile_is_left_to_a_person(office
     (settled,) = office.settle("run-3")
     assert settled.status is EntryStatus.UNKNOWN
     assert "another record's counterpart" in settled.evidence
+
+
+# ------------------------------------------------------------------------------------------------ refused when repeated
+
+
+def test_what_is_refused_for_its_content_is_settled_at_once_and_the_step_says_why(office: Office) -> None:
+    lost(office, a_payment(), takes_effect=False)
+    office.books.refuses = TOO_LONG
+    (settled,) = office.settle()
+    assert (settled.status, settled.reason) == (EntryStatus.FAILED, TOO_LONG[1])
+    (entry,) = office.entries()
+    assert (entry.status, entry.reason) == (EntryStatus.FAILED, TOO_LONG[1])
+    assert entry.evidence == settled.evidence
+    assert "whenever it arrives" in settled.evidence
+    office.books.refuses = None
+    office.push(a_payment(), run_id="run-3")
+    first, repeated, anew = office.books.asked
+    assert first == repeated != anew
+    assert len(payments(office)) == 1
+
+
+def test_what_is_refused_as_things_are_stays_open_with_the_words_of_the_refusal(office: Office) -> None:
+    lost(office, a_payment(), takes_effect=False)
+    office.books.refuses = CLOSED
+    (settled,) = office.settle()
+    assert settled.status is EntryStatus.UNKNOWN
+    (finding,) = unresolved_findings([settled])
+    assert finding.severity is Severity.HOLD
+    assert CLOSED[1] in finding.sentence
+    assert "may still be under way" in finding.sentence
+    told = "Mend what QuickBooks does not accept; a run after HH:MM Central finds out by itself whether the first one"
+    assert re.sub(r"\d\d:\d\d", "HH:MM", finding.remedy) == f"{told} still arrived."
+
+
+def test_once_nothing_can_be_under_way_any_more_a_refusal_is_what_came_of_it_and_the_next_try_is_a_new_request(
+    office: Office,
+) -> None:
+    lost(office, a_payment(), takes_effect=False)
+    office.books.refuses = CLOSED
+    office.settle()
+    office.time_passes(HOUR)
+    (settled,) = office.settle("run-3")
+    assert (settled.status, settled.reason) == (EntryStatus.FAILED, CLOSED[1])
+    assert office.books.asked == office.books.asked[:1] * 2
+    office.books.refuses = None
+    office.push(a_payment(), run_id="run-4")
+    assert len(payments(office)) == 1
+    assert len(set(office.books.asked)) == 2
+
+
+def test_a_first_request_that_arrives_after_the_refusal_is_found_and_not_made_again(office: Office) -> None:
+    office.books.underway = True
+    lost(office, a_payment())
+    office.books.refuses = CLOSED
+    assert [one.status for one in office.settle()] == [EntryStatus.UNKNOWN]
+    office.books.refuses = None  # somebody opens the period
+    office.books.arrive()
+    office.time_passes(HOUR)
+    office.books.forgets = True
+    (late,) = office.settle("run-3")
+    assert (late.status, [late.record_id]) == (EntryStatus.DONE, payments(office))
+    assert office.links(Entity.PAYMENT) == [(late.record_id, "1")]
+
+
+def test_a_number_that_our_own_forgotten_first_request_has_taken_is_not_given_away(office: Office) -> None:
+    lost(office, an_invoice())
+    office.books.forgets = office.books.hides = True
+    office.books.refuses = (Refusal.FOR_NOW, "Another transaction already has this number.")
+    (settled,) = office.settle()
+    assert settled.status is EntryStatus.UNKNOWN
+    assert "Another transaction already has this number" in settled.evidence
+    office.books.hides = False
+    (later,) = office.settle("run-3")
+    assert later.status is EntryStatus.DONE
+    assert office.links(Entity.INVOICE) == [(later.record_id, "12")]
+
+
+def test_a_repetition_that_did_not_reach_the_side_tells_nothing(office: Office) -> None:
+    lost(office, a_payment(), takes_effect=False)
+    office.books.refuses = (Refusal.NOTHING, "It was not sent: no connection.")
+    (settled,) = office.settle()
+    assert settled.status is EntryStatus.UNKNOWN
+    assert settled.remedy.startswith("Nothing: a run after ")
+    office.time_passes(HOUR)
+    (later,) = office.settle("run-3")
+    assert later.status is EntryStatus.ABSENT
+
+
+def test_a_lost_repetition_does_not_make_the_side_remember_longer(office: Office) -> None:
+    lost(office, a_payment())
+    office.books.hides = True
+    office.time_passes(20 * MINUTES)
+    office.books.losses = 1
+    assert [one.status for one in office.settle()] == [EntryStatus.UNKNOWN]
+    office.time_passes(20 * MINUTES)
+    office.books.forgets = True
+    asked = len(office.books.asked)
+    assert [one.status for one in office.settle("run-3")] == [EntryStatus.UNKNOWN]
+    assert len(office.books.asked) == asked
+    office.books.hides = False
+    assert [one.status for one in office.settle("run-4")] == [EntryStatus.DONE]
+    assert len(payments(office)) == 1
+
+
+def test_after_an_absence_a_refusal_is_definite_at_once_and_the_next_try_is_a_new_request(office: Office) -> None:
+    lost(office, a_payment(), takes_effect=False)
+    office.time_passes(HOUR)
+    assert [one.status for one in office.settle()] == [EntryStatus.ABSENT]
+    office.books.refuses = CLOSED
+    report = office.push(a_payment(), run_id="run-3")
+    assert [attempt.status for attempt in report.attempts] == ["failed"]
+    assert [entry.status for entry in office.entries("run-3")] == [EntryStatus.FAILED]
+    assert office.settle("run-4") == ()
+    office.books.refuses = None
+    office.push(a_payment(), run_id="run-5")
+    first, again, anew = office.books.asked
+    assert first == again != anew
+    assert len(payments(office)) == 1

@@ -28,7 +28,7 @@ from reconcile.sides.billing.records import (
 )
 from reconcile.sides.billing.storing import RefusalError, StaleError, moment
 from reconcile.sides.billing.tables import SETTINGS, SYNC_REQUESTS
-from reconcile.sides.side import Outcome, RequestMemory, Status, Write
+from reconcile.sides.side import Outcome, Refusal, RequestMemory, Status, Write
 
 BATCH_SIZE = 50
 
@@ -208,7 +208,8 @@ def _repeated(connection: Connection, write: Write) -> Outcome | None:
 
 def _first_answer(text: str) -> Outcome:
     answer = json.loads(text)
-    return Outcome(**{**answer, "status": Status(answer["status"])})
+    refusal = Refusal(answer.get("refusal", Refusal.NOTHING))
+    return Outcome(**{**answer, "status": Status(answer["status"]), "refusal": refusal})
 
 
 def _alone_with(connection: Connection, request_id: str) -> None:

@@ -43,6 +43,8 @@ UNSUPPORTED = "500"
 INTERNAL = "10000"
 BUSINESS_RULE = "6000"
 
+_ABOUT_CONTENT = frozenset({"2010", "2040", "2050", "2060", "2070", "2210", "6070", "6090"})
+"""Spelling, length, dates, sums: judged by the request alone, whatever state the company is in."""
 _UNCERTAIN = ("unexpected internal error", "unexpected error occurred", "wait a few minutes")
 _NAME_LOCK = "one name at a time"
 
@@ -180,6 +182,11 @@ def uncertain(fault: Fault) -> bool:
     if fault.code == BUSINESS_RULE:
         return any(phrase in words for phrase in _UNCERTAIN)
     return fault.code in {INTERNAL, DUPLICATE_REQUEST}
+
+
+def about_content(fault: Fault) -> bool:
+    """Whether the same request is refused whenever it comes, because nothing but what it says is wrong with it."""
+    return fault.code in _ABOUT_CONTENT
 
 
 def name_locked(fault: Fault) -> bool:

@@ -32,7 +32,16 @@ from reconcile.model.money import from_minor
 from reconcile.model.plan import Action
 from reconcile.sides.quickbooks import bodies, query
 from reconcile.sides.quickbooks.bodies import Body, CannotWriteError, Untaxed
-from reconcile.sides.quickbooks.faults import STALE, THROTTLED, Fault, explain_all, faults_in, name_locked, uncertain
+from reconcile.sides.quickbooks.faults import (
+    STALE,
+    THROTTLED,
+    Fault,
+    about_content,
+    explain_all,
+    faults_in,
+    name_locked,
+    uncertain,
+)
 from reconcile.sides.quickbooks.mapping import Lookups, MalformedError, carried, fields_of, payment_method
 from reconcile.sides.quickbooks.marks import MARKED, mark_in, tag
 from reconcile.sides.quickbooks.pages import Page
@@ -44,7 +53,7 @@ from reconcile.sides.quickbooks.session import (
     NoConnectionError,
     QuickBooksSession,
 )
-from reconcile.sides.side import Outcome, RequestMemory, Status, Write, mark_of
+from reconcile.sides.side import Outcome, Refusal, RequestMemory, Status, Write, mark_of
 
 ITEM_ID = 10
 """Characters of a batch item's id; the rest of the request id is the batch's, at most 36 (API file 5.2)."""
@@ -61,6 +70,10 @@ window it would be a second write, so it is never made then; and before it is ma
 is no longer than needed: it ends where a search is a proof, half an hour after the request left. That covers the two
 minutes a request may run (API file 1.3), the waits that QuickBooks itself asks for before it lets a request through,
 and the time until a search shows what was made.
+
+A repetition may be refused. Then QuickBooks had not carried out the first one, but it may arrive yet, be judged anew
+(whether refusals are remembered is not stated either) and find mended what stood in the way: only what is refused for
+its content is settled at once.
 """
 
 _CLOCKS = timedelta(hours=1)
@@ -699,11 +712,13 @@ def _refused(write: Write, answered: _Answered) -> Outcome:
     faults = answered.faults
     reason = explain_all(faults)
     code = faults[0].code
-    if answered.doubtful or any(map(uncertain, faults)):
+    for_good = any(map(about_content, faults))
+    if (answered.doubtful and not for_good) or any(map(uncertain, faults)):
         return _unknown(write, reason, answered.trace)
     if any(fault.code == STALE for fault in faults):
         return Outcome(write.request_id, Status.STALE, code=STALE, reason=reason, trace=answered.trace)
-    return _failed(write, reason, code, answered.trace)
+    refusal = Refusal.FOR_GOOD if for_good else Refusal.FOR_NOW
+    return replace(_failed(write, reason, code, answered.trace), refusal=refusal)
 
 
 def _lost(write: Write, error: SideError) -> Outcome:

@@ -9,7 +9,7 @@ import pytest
 from reconcile.model.entities import Entity
 from reconcile.model.plan import Action
 from reconcile.sides.quickbooks import Bounds, QuickBooksWriter
-from reconcile.sides.side import Outcome, Status, Write
+from reconcile.sides.side import Outcome, Refusal, Status, Write
 from tests.sides.quickbooks.conftest import Asked, Said, Server, World, said, world_of
 from tests.sides.quickbooks.test_session import DUPLICATE, EXPIRED, THROTTLED, TROUBLE
 
@@ -100,6 +100,45 @@ def test_a_refusal_is_failed_with_code_words_and_trace(writer: QuickBooksWriter,
 
     assert (outcome.status, outcome.code, outcome.trace) == (Status.FAILED, "6240", "1-5f0f-trace")
     assert "already has this name" in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("code", "refusal"),
+    [
+        ("2040", Refusal.FOR_GOOD),
+        ("2050", Refusal.FOR_GOOD),
+        ("6070", Refusal.FOR_GOOD),
+        ("2500", Refusal.FOR_NOW),
+        ("6140", Refusal.FOR_NOW),
+        ("6200", Refusal.FOR_NOW),
+        ("6240", Refusal.FOR_NOW),
+        ("", Refusal.FOR_NOW),
+    ],
+)
+def test_a_refusal_tells_whether_it_is_about_the_content_alone(
+    writer: QuickBooksWriter, server: Server, code: str, refusal: Refusal
+) -> None:
+    server.script = [fault(code)]
+
+    outcome = one(writer)
+
+    assert (outcome.status, outcome.refusal) == (Status.FAILED, refusal)
+
+
+def test_a_refusal_of_the_content_after_a_lost_answer_is_a_refusal_of_both(
+    writer: QuickBooksWriter, server: Server
+) -> None:
+    server.script = [TROUBLE, fault("2050")]
+
+    assert one(writer).status is Status.FAILED
+
+
+def test_what_was_not_sent_or_put_off_is_no_refusal(writer: QuickBooksWriter, server: Server) -> None:
+    server.answer = lambda _: THROTTLED
+
+    outcomes = writer.write([creation(1), creation(2)])
+
+    assert [(outcome.status, outcome.refusal) for outcome in outcomes] == [(Status.FAILED, Refusal.NOTHING)] * 2
 
 
 def test_a_gateway_that_refuses_the_size_is_failed(writer: QuickBooksWriter, server: Server) -> None:

@@ -42,6 +42,8 @@ _ACTION: Final = 3
 _SERVICE_SECONDS: Final = 0.02
 _GATEWAY_STATUSES: Final = frozenset({401, 403, 404, 405, 413, 429, 502, 503, 504})
 _LARGEST_UPLOAD: Final = 200_000_000
+_UNAUTHORIZED: Final = 401
+_CHALLENGE: Final = 'Bearer realm="Intuit", error="invalid_token"'
 _PHP_KIT: Final = "V3PHPSDK"
 _TOO_LARGE: Final = (
     b"<html><head><title>413 Request Entity Too Large</title></head>"
@@ -171,9 +173,10 @@ class _Api:
         return response
 
     def _gateway(self, fault: GatewayFault, *, as_xml: bool = False) -> Response:
+        headers = {"WWW-Authenticate": _CHALLENGE} if fault.status == _UNAUTHORIZED else None
         if as_xml:
-            return Response(fault.as_xml(self._now()), fault.status, media_type=_XML)
-        return Response(fault.as_json(self._now()), fault.status, media_type=_JSON)
+            return Response(fault.as_xml(self._now()), fault.status, headers, media_type=_XML)
+        return Response(fault.as_json(self._now()), fault.status, headers, media_type=_JSON)
 
     def _answer(self, company: Company, request: Request, segments: list[str], raw: bytes) -> Response:
         switches = self._server.switches
@@ -202,6 +205,9 @@ class _Api:
             return self._pdf(company, segments)
         if len(segments) == 1 and segments[0].lower() == "preferences":
             segments = [segments[0], "1"]
+        if len(segments) > _BY_ID:
+            base = str(request.base_url).rstrip("/")
+            raise faults.no_such_path(request.url.path, base, self._server.switches.unsupported_operation_status)
         if len(segments) != _BY_ID:
             raise faults.no_resource_method("GET", self._server.switches.unsupported_operation_status)
         return Response(company.read(segments[0], segments[1], _include(request)), media_type=_JSON)

@@ -159,9 +159,10 @@ def check_targets(state: CompanyState, body: JsonObject) -> None:
     """Refuse to attach to what does not exist.
 
     Raises:
-        FaultError: 6050 for a type that takes no attachments, 2500 for a record that is not there.
+        FaultError: 6050 for a type that takes no attachments, 6000 for a record that is not there.
     """
     for entry in body.get("AttachableRef") or ():
+        entry.setdefault("IncludeOnSend", False)
         ref = entry.get("EntityRef")
         if not ref:
             continue
@@ -175,7 +176,8 @@ def check_targets(state: CompanyState, body: JsonObject) -> None:
         if not target.isdigit():
             raise faults.invalid_id(target, "AttachableRef.EntityRef.value")
         if state.store.get(entity, target) is None:
-            raise faults.bad_reference(f"{entity} element id {target} not found")
+            named = f"{entity} {target}"
+            raise faults.business(f"The entity {named} that you are trying to link does not exist. {named}")
 
 
 def _no_file(why: str) -> FaultError:

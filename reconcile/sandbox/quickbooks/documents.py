@@ -16,6 +16,7 @@ from reconcile.sandbox.quickbooks.links import (
     applied,
     check_period,
     mark_voided,
+    mirror_deposits,
     move_balances,
     name_value,
     refresh_target,
@@ -43,7 +44,7 @@ _DEPOSIT_ACCOUNTS: Final = frozenset({"Bank", "Other Current Asset"})
 _PURCHASE_ACCOUNTS: Final = {"Cash": frozenset({"Bank"}), "Check": frozenset({"Bank"}), "CreditCard": {"Credit Card"}}
 _FEWEST_POSTINGS: Final = 2
 _PAYEES: Final = ("Vendor", "Customer", "Employee")
-_UNNUMBERED: Final = frozenset({"BillPayment", "Purchase", "JournalEntry"})
+_UNNUMBERED: Final = frozenset({"Purchase", "JournalEntry"})
 """Documents whose lines recordings show without LineNum."""
 _CHEQUE, _CREDIT, _EXPENSE = "3", "11", "54"
 """What QuickBooks calls a purchase inside, told in PurchaseEx; recordings also have 1 and 31 for what a bank fed in."""
@@ -85,6 +86,9 @@ def void(state: CompanyState, resource: Resource, cleaned: JsonObject) -> JsonOb
 
 def delete(state: CompanyState, resource: Resource, cleaned: JsonObject) -> JsonObject:
     """Delete a document; what sat in a deposit is free again, and what a bill payment paid is open again."""
+    if resource.group == "attachment":
+        # An attachment is deleted by its id alone.
+        cleaned.setdefault("SyncToken", state.record(resource.name, str(cleaned["Id"])).sync_token)
     record = state.current(resource.name, cleaned)
     check_period(state, record.body())
     if resource.group == "attachment":
@@ -102,6 +106,10 @@ def _spread(state: CompanyState, resource: Resource, before: JsonObject | None, 
     if resource.name in _OWED:
         move_balances(state, resource.name, before, after)
     stock.move(state, resource.name, before, after)
+    if resource.name == "Deposit":
+        taken = applications_of(before or {}) + applications_of(after or {})
+        for kind, target in dict.fromkeys((one.kind, one.target) for one in taken):
+            mirror_deposits(state, kind, target)
     if resource.name == "BillPayment":
         touched = applications_of(before or {}) + applications_of(after or {})
         for kind, target in dict.fromkeys((one.kind, one.target) for one in touched):
@@ -161,8 +169,11 @@ def _number_lines(resource: Resource, body: JsonObject) -> None:
             for name in ("Id", "LineNum", "DetailType"):
                 line.pop(name, None)
             continue
-        line["Id"] = str(line.get("Id") or place)
         line.pop("LineNum", None)
+        if resource.name == "BillPayment":
+            line.pop("Id", None)
+            continue
+        line["Id"] = str(line.get("Id") or place)
         if resource.name not in _UNNUMBERED:
             line["LineNum"] = place
 
@@ -210,12 +221,16 @@ def _expense_problems(state: CompanyState, line: JsonObject) -> list[Problem]:
     return problems
 
 
-def _complete_bill(state: CompanyState, body: JsonObject, own: str) -> None:
+def _set_payable(state: CompanyState, body: JsonObject, own: str) -> None:
     del own
     if "APAccountRef" not in body:
         payables = [one for one in state.store.all("Account") if one.facts.get("accounttype") == "Accounts Payable"]
         if payables:
             body["APAccountRef"] = {"value": payables[0].id, "name": str(payables[0].facts["fullyqualifiedname"])}
+
+
+def _complete_bill(state: CompanyState, body: JsonObject, own: str) -> None:
+    _set_payable(state, body, own)
     vendor = state.record("Vendor", str(body["VendorRef"]["value"])).body()
     if "SalesTermRef" not in body and "TermRef" in vendor:
         body["SalesTermRef"] = vendor["TermRef"]
@@ -268,6 +283,8 @@ def _check_deposit(state: CompanyState, body: JsonObject, own: str) -> None:
     if account.facts.get("accounttype") not in _DEPOSIT_ACCOUNTS:
         raise faults.business(WRONG_ACCOUNT)
     for line in body["Line"]:
+        if party := (line.get("DepositLineDetail") or {}).get("Entity"):
+            _name_party(state, party)
         for link in line.get("LinkedTxn", ()):
             kind, target = str(link.get("TxnType")), str(link.get("TxnId"))
             record = state.store.get(kind, target) if kind in _DEPOSITABLE else None
@@ -277,18 +294,20 @@ def _check_deposit(state: CompanyState, body: JsonObject, own: str) -> None:
                 raise faults.cannot_link(target, "it is in another deposit")
 
 
-def _check_paid_from(state: CompanyState, body: JsonObject) -> None:
-    """The account that a bill is paid from is there, and gets its name."""
+def _check_paid_from(body: JsonObject) -> None:
+    """The account that a bill is paid from is named."""
     detail = "CheckPayment" if body["PayType"] == "Check" else "CreditCardPayment"
     if not body.get(detail):
         raise FaultError(faults.required(detail))
     name = "BankAccountRef" if detail == "CheckPayment" else "CCAccountRef"
-    if isinstance(account := body[detail].get(name), dict):
-        state.resolve_account(account, f"{detail}.{name}")
+    if not body[detail].get(name):
+        raise FaultError(faults.required(f"{detail}.{name}"))
+    if detail == "CheckPayment":
+        body[detail].setdefault("PrintStatus", "NeedToPrint")
 
 
 def _check_bill_payment(state: CompanyState, body: JsonObject, own: str) -> None:
-    _check_paid_from(state, body)
+    _check_paid_from(body)
     total = as_decimal(body["TotalAmt"])
     if total < ZERO:
         raise faults.business("You must specify a transaction amount that is 0 or greater.")
@@ -328,9 +347,9 @@ def _check_postings(state: CompanyState, body: JsonObject, own: str) -> None:
         if detail.get("PostingType") not in sums:
             raise faults.one(2260, "Posting Type Missing", "PostingType is required: Debit or Credit.", "PostingType")
         sums[str(detail["PostingType"])] += money_of(line, "Amount")
-        if (party := detail.get("Entity")) and isinstance(held := party.get("EntityRef"), dict):
+        if held := (detail.get("Entity") or {}).get("EntityRef"):
             _name_party(state, held)
-            party["Type"] = held.pop("type")
+            detail["Entity"]["Type"] = held.pop("type")
     if sums["Debit"] != sums["Credit"]:
         raise faults.one(2300, "Unbalanced Journal Entry", "The debits and credits of a journal entry must be equal.")
 
@@ -341,6 +360,7 @@ def _no_rule(state: CompanyState, body: JsonObject, own: str) -> None:
 
 _OWN_RULES: Final = {
     "Bill": _complete_bill,
+    "VendorCredit": _set_payable,
     "Purchase": _check_purchase,
     "Deposit": _check_deposit,
     "BillPayment": _check_bill_payment,

@@ -420,8 +420,20 @@ TaxCodeRef ref:TaxCode
 TaxInclusiveAmt money
 ExpenseDetailLineDetailEx any
 """),
+    "ItemGroupDetail": _table("ItemGroupLine many:ItemGroupLine"),
+    "ItemGroupLine": _table("ItemRef ref:Item\nQty number\nUOMRef any"),
+    "CashBackInfo": _table("AccountRef ref:Account\nAmount money\nMemo text:4000"),
+    "EntityTypeRef": _table("Type text\nEntityRef one:ReferenceType"),
+    "BillPaymentCheck": _table("""
+BankAccountRef ref:Account
+PrintStatus enum:NotSet|NeedToPrint|PrintComplete
+CheckDetail any
+PayeeAddr one:PhysicalAddress
+BillPaymentCheckEx any
+"""),
+    "BillPaymentCreditCard": _table("CCAccountRef ref:Account\nCCDetail any\nBillPaymentCreditCardEx any"),
     "DepositLineDetail": _table("""
-Entity any
+Entity one:ReferenceType
 ClassRef ref:Class
 AccountRef ref:Account
 PaymentMethodRef ref:PaymentMethod
@@ -433,7 +445,7 @@ DepositLineDetailEx any
 """),
     "JournalEntryLineDetail": _table("""
 PostingType enum:Credit|Debit
-Entity any
+Entity one:EntityTypeRef
 AccountRef ref:Account
 ClassRef ref:Class
 DepartmentRef ref:Department
@@ -614,7 +626,7 @@ ParentRef any
 VendorTypeRef any
 TermRef ref:Term
 PrefillAccountRef any
-Balance money -
+Balance money ? -
 BillRate number
 OpenBalanceDate date
 CreditLimit money
@@ -708,7 +720,7 @@ BuildPoint number
 PrintGroupedItems flag
 SpecialItem flag
 SpecialItemType text
-ItemGroupDetail any
+ItemGroupDetail one:ItemGroupDetail
 ItemAssemblyDetail any
 AbatementRate number
 ReverseChargeRate number
@@ -945,7 +957,7 @@ PaymentEx any
         _TRANSACTION,
         """
 DepositToAccountRef ref:Account ?
-CashBack any
+CashBack one:CashBackInfo
 TotalAmt money ? -
 HomeTotalAmt money -
 GlobalTaxCalculation text
@@ -1017,8 +1029,8 @@ VendorCreditEx any
 VendorRef ref:Vendor ?
 APAccountRef ref:Account
 PayType enum:Check|CreditCard
-CheckPayment any
-CreditCardPayment any
+CheckPayment one:BillPaymentCheck
+CreditCardPayment one:BillPaymentCreditCard
 TotalAmt money ?
 ProcessBillPayment flag
 HomeTotalAmt money -
@@ -1038,7 +1050,7 @@ PaymentRefNum text:21
 PaymentType enum:Cash|Check|CreditCard ?
 CheckPayment any
 CreditCardPayment any
-EntityRef any
+EntityRef one:ReferenceType
 RemitToAddr one:PhysicalAddress
 TotalAmt money ? -
 HomeTotalAmt money -

@@ -17,6 +17,7 @@ BUSINESS: Final = 6000
 VALIDATION: Final = "ValidationFault"
 SYSTEM: Final = "SystemFault"
 AUTHENTICATION: Final = "AuthenticationFault"
+_LONGEST_LIST: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +153,11 @@ def no_resource_method(method: str, status: int) -> FaultError:
     return unsupported(f"No resource method found for {method}, return 405 with Allow header", status)
 
 
+def no_such_path(path: str, base: str, status: int) -> FaultError:
+    """500: the path is longer than that of any resource."""
+    return unsupported(f"Could not find resource for relative : {path} of full path: {base}{path}", status)
+
+
 def unknown_resource(resource: str, status: int) -> FaultError:
     """500: the path names no resource."""
     return unsupported(f"operation could not find resource for entity {resource}", status)
@@ -166,10 +172,15 @@ def bad_property(detail: str) -> Problem:
 def unknown_property(name: str, shape: str, known: Iterable[str]) -> Problem:
     """2010: a property the resource does not have."""
     names = list(known)
-    listed = ", ".join(f'"{one}"' for one in names)
+    listed = f" ({len(names)} known properties: "
+    for place, one in enumerate(names):
+        listed += f'"{one}"'
+        if len(listed) > _LONGEST_LIST:
+            listed += " [truncated]"
+            break
+        listed += ", " if place + 1 < len(names) else ""
     return bad_property(
-        f'Unrecognized field "{name}" (class com.intuit.schema.finance.v3.{shape}), not marked as ignorable '
-        f"({len(names)} known properties: {listed})"
+        f'Unrecognized field "{name}" (class com.intuit.schema.finance.v3.{shape}), not marked as ignorable{listed}])\n'
     )
 
 

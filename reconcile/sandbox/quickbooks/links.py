@@ -18,6 +18,8 @@ from reconcile.sandbox.quickbooks.store import Record
 VOIDED: Final = "Voided"
 MIRRORED: Final = frozenset({"Payment", "BillPaymentCheck", "BillPaymentCreditCard"})
 """Types of links that only mirror the lines of a payment."""
+IN_DEPOSIT: Final = "Deposit"
+"""Type of a link that mirrors a line of a deposit."""
 _NAME_VALUE: Final = {
     "name": "{http://schema.intuit.com/finance/v3}NameValue",
     "declaredType": "com.intuit.schema.finance.v3.NameValue",
@@ -122,6 +124,19 @@ def refresh_target(state: CompanyState, kind: str, target: str) -> None:
 
 def _link_type(payment: Record) -> str:
     return "Payment" if payment.entity == "Payment" else f"BillPayment{payment.body().get('PayType', 'Check')}"
+
+
+def mirror_deposits(state: CompanyState, kind: str, target: str) -> None:
+    """Let a transaction tell which deposit it sits in; neither its version nor its time is moved by that."""
+    record = state.store.get(kind, target) if kind in RESOURCES else None
+    if record is None:
+        return
+    body = record.body()
+    others = [link for link in body.get("LinkedTxn", ()) if link.get("TxnType") != IN_DEPOSIT]
+    held_in = [{"TxnId": one.id, "TxnType": IN_DEPOSIT} for one in state.store.find("deposited", kind, target)]
+    if others + held_in != body.get("LinkedTxn", []):
+        body["LinkedTxn"] = others + held_in
+        state.store.put(kind, body, silently=True)
 
 
 def describe_links(state: CompanyState, payment: JsonObject) -> None:

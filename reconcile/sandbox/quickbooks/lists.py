@@ -102,6 +102,8 @@ def update(state: CompanyState, resource: Resource, cleaned: JsonObject) -> Json
     record = state.current(resource.name, cleaned)
     stored = record.body()
     merged_away = state.store.mark(f"merged {resource.name} {record.id}") is not None
+    if not merged_away and not record.active and _says_nothing_new(stored, cleaned):
+        return stored
     if merged_away or (not record.active and cleaned.get("Active") is not True):
         raise faults.business("You cannot modify a list element that has been deleted.")
     state.resolve(resource, cleaned, frozenset(references(resource.properties, stored)))
@@ -125,6 +127,12 @@ def update(state: CompanyState, resource: Resource, cleaned: JsonObject) -> Json
     if resource.naming and changed.get(resource.naming) != stored.get(resource.naming):
         _rename_references(state, resource, changed)
     return changed
+
+
+def _says_nothing_new(stored: JsonObject, cleaned: JsonObject) -> bool:
+    """Whether a sparse request asks once more for what is: to deactivate what is inactive is answered as it is."""
+    asked = {name: value for name, value in cleaned.items() if name not in {"Id", "SyncToken", "sparse"}}
+    return bool(cleaned.get("sparse") and asked) and all(stored.get(name) == value for name, value in asked.items())
 
 
 # Merging ---------------------------------------------------------------------------------------------------------
@@ -409,11 +417,25 @@ def _prepare_item(state: CompanyState, body: JsonObject, stored: JsonObject | No
             body["QtyOnHand"] = 0
     elif body["Type"] not in _UNSOLD and not (body.get("IncomeAccountRef") or body.get("ExpenseAccountRef")):
         raise FaultError(faults.required("ExpenseAccountRef or IncomeAccountRef"))
+    if body["Type"] == "Group":
+        _name_members(state, body)
     if body["Type"] != "Category":
         body.setdefault("Taxable", False)
         body.setdefault("UnitPrice", 0)
         body.setdefault("PurchaseCost", 0)
         body.setdefault("TrackQtyOnHand", False)
+
+
+def _name_members(state: CompanyState, body: JsonObject) -> None:
+    """Write the type beside the id and the name of each item of a bundle.
+
+    Raises:
+        FaultError: 2020 for a line without item.
+    """
+    for line in (body.get("ItemGroupDetail") or {}).get("ItemGroupLine", ()):
+        if not line.get("ItemRef"):
+            raise FaultError(faults.required("ItemGroupDetail.ItemGroupLine.ItemRef"))
+        line["ItemRef"]["type"] = str(state.record("Item", str(line["ItemRef"]["value"])).facts["type"])
 
 
 def _prepare_inventory(body: JsonObject, stored: JsonObject | None) -> None:

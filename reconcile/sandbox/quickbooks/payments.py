@@ -36,7 +36,7 @@ def create(state: CompanyState, resource: Resource, cleaned: JsonObject) -> Json
     body = {name: value for name, value in cleaned.items() if value != "" and name not in {"Id", "SyncToken", "sparse"}}
     state.resolve(resource, body)
     body.setdefault("Line", [])
-    _complete(state, body)
+    _complete(state, body, [])
     check_period(state, body)
     if state.switches.auto_apply and not body["Line"] and state.preference("SalesFormsPrefs", "AutoApplyPayments"):
         body["Line"] = _oldest_first(state, body)
@@ -58,7 +58,7 @@ def update(state: CompanyState, resource: Resource, cleaned: JsonObject) -> Json
     body = merged(resource, stored, cleaned)
     keep_currency(body, stored)
     body.setdefault("Line", [])
-    _complete(state, body)
+    _complete(state, body, list(stored.get("LinkedTxn", ())))
     check_period(state, stored, body)
     _apply(state, body, known=record.id)
     return _replace(state, stored, body)
@@ -166,7 +166,8 @@ def trim(state: CompanyState, kind: str, target: str, limit: Decimal) -> None:
         _replace(state, stored, body)
 
 
-def _complete(state: CompanyState, body: JsonObject) -> None:
+def _complete(state: CompanyState, body: JsonObject, links: list[JsonObject]) -> None:
+    """Check and fill in a payment; its own links only mirror the deposit that it sits in."""
     if not body.get("CustomerRef"):
         if state.switches.missing_customer == faults.required("CustomerRef").code:
             raise FaultError(faults.required("CustomerRef"))
@@ -186,7 +187,7 @@ def _complete(state: CompanyState, body: JsonObject) -> None:
             raise faults.business(WRONG_ACCOUNT)
     if total and not body.get("DepositToAccountRef") and (account := undeposited(state)):
         body["DepositToAccountRef"] = {"value": account["value"]}
-    body.setdefault("LinkedTxn", [])
+    body["LinkedTxn"] = links
     if state.multicurrency:
         body["HomeTotalAmt"] = amount(total * as_decimal(body.get("ExchangeRate", 1)))
 

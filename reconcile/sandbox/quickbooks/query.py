@@ -289,6 +289,7 @@ def text_of(token: Token) -> str:
 # Meaning ---------------------------------------------------------------------------------------------------------
 
 Test = Callable[[Record], bool]
+_PSEUDO_IDS: Final = frozenset({"TAX", "NON"})
 _MIRRORED: Final = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {"=": eq, "<": lt, ">": gt, "<=": le, ">=": ge}
 
@@ -324,7 +325,7 @@ class QueryEngine:
         if resource is None and query.entity.lower() in _UNUSED:
             return (render({"totalCount": 0}) if query.counts else b"{}"), 0
         if resource is None:
-            raise faults.invalid_query(f"Entity {query.entity} not found")
+            raise faults.invalid_query(f"Invalid context declaration: {query.entity}")
         limit = self._limit(query)
         records = self._matching(resource, query)
         if query.counts:
@@ -459,6 +460,8 @@ class QueryEngine:
                 day = parse_date(text)
                 value = None if day is None else day.isoformat()
             case _:
+                if field.lower() == "id" and text.strip() and not text.isdigit() and text not in _PSEUDO_IDS:
+                    raise faults.invalid_query(f"value '{text}' is not valid for property {field}")
                 return text.casefold()
         if value is None and text != " ":
             raise faults.invalid_query(f"value '{text}' is not valid for property {field}")

@@ -3,7 +3,7 @@
 A report is a header, columns, and rows of texts; sections nest. Money is text with two decimals there, as in Intuit's.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -70,6 +70,8 @@ def report(state: CompanyState, name: str, parameters: Parameters) -> JsonObject
     title, make = known[name.lower()]
     columns, rows = make(state, parameters)
     header: JsonObject = {"Time": stamp(state.now()), "ReportName": title, "ReportBasis": "Accrual"}
+    if parameters.get("customer"):
+        header["Customer"] = parameters["customer"]
     options = [("NoReportData", "false" if rows else "true")]
     if title == "TransactionList":
         start, end = _period(state, parameters)
@@ -144,12 +146,57 @@ def _total(label: str, *values: Decimal) -> JsonObject:
     return {"Summary": {"ColData": cells}, "type": "Section", "group": "GrandTotal"}
 
 
-def _by_customer(items: list[_Open]) -> Iterator[tuple[str, str, list[_Open]]]:
+Sums = Callable[[list[_Open]], list[Decimal]]
+
+
+def _by_customer(state: CompanyState, items: list[_Open], sums: Sums) -> list[JsonObject]:
+    """A row for each customer who owes; jobs stand in a section of their customer's, with its sum below."""
     grouped: dict[str, list[_Open]] = {}
+    below: dict[str, set[str]] = {}
     for item in items:
         grouped.setdefault(item.customer, []).append(item)
-    for customer, held in grouped.items():
-        yield customer, held[0].name, held
+        for parent, child in _line_of(state, item.customer):
+            below.setdefault(parent, set()).add(child)
+    return [_customer_row(state, one, grouped, below, sums) for one in _by_name(state, below.get("", ()))]
+
+
+def _line_of(state: CompanyState, customer: str) -> Iterator[tuple[str, str]]:
+    """Each customer above one with the one below it, up to the top, which stands below nobody (`""`)."""
+    while True:
+        record = state.store.get("Customer", customer)
+        parent = "" if record is None else str(record.facts.get("parentref") or "")
+        yield parent, customer
+        if not parent:
+            return
+        customer = parent
+
+
+def _by_name(state: CompanyState, customers: Iterable[str]) -> list[str]:
+    return sorted(customers, key=lambda one: _name(state, one).casefold())
+
+
+def _name(state: CompanyState, customer: str) -> str:
+    record = state.store.get("Customer", customer)
+    return "" if record is None else str(record.facts["displayname"])
+
+
+def _customer_row(
+    state: CompanyState, customer: str, grouped: dict[str, list[_Open]], below: dict[str, set[str]], sums: Sums
+) -> JsonObject:
+    own = [(_money(value), "") for value in sums(grouped.get(customer, []))]
+    row = _row((_name(state, customer), customer), *own)
+    if customer not in below:
+        return row
+    inner = [_customer_row(state, one, grouped, below, sums) for one in _by_name(state, below[customer])]
+    family = [item for one in _family(customer, below) for item in grouped.get(one, [])]
+    cells = [{"value": f"Total {_name(state, customer)}"}, *({"value": _money(value)} for value in sums(family))]
+    return {"Header": row, "Rows": {"Row": inner}, "Summary": {"ColData": cells}, "type": "Section"}
+
+
+def _family(customer: str, below: dict[str, set[str]]) -> Iterator[str]:
+    yield customer
+    for child in below.get(customer, ()):
+        yield from _family(child, below)
 
 
 Made = tuple[list[tuple[str, str]], list[JsonObject]]
@@ -157,10 +204,7 @@ Made = tuple[list[tuple[str, str]], list[JsonObject]]
 
 def _customer_balance(state: CompanyState, parameters: Parameters) -> Made:
     items = _open_items(state, parameters)
-    rows = [
-        _row((name, customer), (_money(sum((item.amount for item in held), ZERO)), ""))
-        for customer, name, held in _by_customer(items)
-    ]
+    rows = _by_customer(state, items, lambda held: [sum((item.amount for item in held), ZERO)])
     if rows:
         rows.append(_total("TOTAL", sum((item.amount for item in items), ZERO)))
     return [("", "Customer"), ("Total", "Money")], rows
@@ -174,16 +218,16 @@ def _bucket(item: _Open, as_of: date) -> int:
 def _aged_receivables(state: CompanyState, parameters: Parameters) -> Made:
     items = _open_items(state, parameters)
     as_of = _as_of(state, parameters)
-    rows = []
-    sums = [ZERO] * len(_BUCKETS)
-    for customer, name, held in _by_customer(items):
-        aged = [ZERO] * len(_BUCKETS)
+
+    def aged(held: list[_Open]) -> list[Decimal]:
+        ages = [ZERO] * len(_BUCKETS)
         for item in held:
-            aged[_bucket(item, as_of)] += item.amount
-        sums = [total + value for total, value in zip(sums, aged, strict=True)]
-        rows.append(_row((name, customer), *((_money(value), "") for value in aged), (_money(sum(aged, ZERO)), "")))
+            ages[_bucket(item, as_of)] += item.amount
+        return [*ages, sum(ages, ZERO)]
+
+    rows = _by_customer(state, items, aged)
     if rows:
-        rows.append(_total("TOTAL", *sums, sum(sums, ZERO)))
+        rows.append(_total("TOTAL", *aged(items)))
     return [("", "Customer"), *((bucket, "Money") for bucket in _BUCKETS), ("Total", "Money")], rows
 
 

@@ -15,6 +15,7 @@ from reconcile.sandbox.quickbooks.clock import parse_date, stamp
 from reconcile.sandbox.quickbooks.entities import RESOURCES, Resource
 from reconcile.sandbox.quickbooks.faults import FaultError, Problem
 from reconcile.sandbox.quickbooks.links import (
+    IN_DEPOSIT,
     applied,
     check_deposited,
     check_period,
@@ -319,7 +320,7 @@ def _day_of_month(day: date, wanted: int, too_near: int) -> date:
 
 def _links(state: CompanyState, resource: Resource, stored: JsonObject, cleaned: JsonObject) -> list[JsonObject]:
     """Links to payments (and of an estimate, to invoices) are a mirror and stay; the client may set the others."""
-    mirrored = {"Payment"} if resource.name != _ESTIMATED else {"Payment", "Invoice"}
+    mirrored = {"Payment", IN_DEPOSIT} if resource.name != _ESTIMATED else {"Payment", "Invoice"}
     mirror = [link for link in stored.get("LinkedTxn", ()) if link.get("TxnType") in mirrored]
     source = cleaned["LinkedTxn"] if "LinkedTxn" in cleaned else stored.get("LinkedTxn", ())
     links = [link for link in source if link.get("TxnType") not in mirrored and link.get("TxnId")]

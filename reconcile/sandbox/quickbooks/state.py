@@ -153,9 +153,9 @@ class CompanyState:
             FaultError: 2030 when the id is no number or too long for one, 610 when there is no such record.
         """
         if not record_id.isdigit() and record_id not in {"TAX", "NON"}:
-            raise faults.invalid_id(record_id)
+            raise faults.invalid_id(record_id, "Id")
         if len(record_id) > _LONGEST_ID and self.store.get(entity, record_id) is None:
-            raise faults.invalid_id(record_id)
+            raise faults.invalid_id(record_id, "Id")
         record = self.store.get(entity, record_id)
         if record is None or not (record.active or self.switches.read_inactive):
             raise faults.not_found()
@@ -248,14 +248,6 @@ class CompanyState:
             elif entry.kind == "many":
                 for element in value:
                     self._resolve(SHAPES[entry.shape], element, f"{here}.", own, held)
-
-    def resolve_account(self, ref: JsonObject, path: str) -> None:
-        """Check one reference to an account, where the property around it is free, and fill in its name.
-
-        Raises:
-            FaultError: as :meth:`resolve`.
-        """
-        self._check(ref, ("Account",), path, frozenset(), named=True)
 
     def _check(self, ref: JsonObject, targets: tuple[str, ...], path: str, held: Held, *, named: bool) -> None:
         record_id = str(ref.get("value"))

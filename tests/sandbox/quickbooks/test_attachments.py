@@ -121,7 +121,7 @@ LONG = ("file_content_01", ("a.txt", b"abc", "text/plain", {"Content-Length": "9
                 ("file_metadata_01", metadata(AttachableRef=[{"EntityRef": {"type": "Invoice", "value": "99999"}}])),
                 ("file_content_01", ("a", b"abc", "text/plain")),
             ],
-            "2500",
+            "6000",
         ),
     ],
 )

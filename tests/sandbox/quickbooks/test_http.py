@@ -1,5 +1,6 @@
 """What is on the wire: envelopes, headers, fault shapes, batches, captures and replays, as raw requests see them."""
 
+import asyncio
 import gzip
 import re
 from collections.abc import Callable
@@ -8,6 +9,9 @@ from typing import Any
 import pytest
 import requests
 
+from reconcile.sandbox.quickbooks import lists
+from reconcile.sandbox.quickbooks.app import application
+from reconcile.sandbox.quickbooks.numbers import parse, render
 from reconcile.sandbox.quickbooks.process import QuickBooksSandbox
 
 Call = Callable[..., requests.Response]
@@ -86,13 +90,14 @@ def test_a_plus_that_became_a_blank_is_understood(call: Call) -> None:
         ("customer/99999", 400, "610", "Object Not Found : Something you're trying to use has been made inactive."),
         ("customer/9999999999999", 400, "2030", "Id should be a valid number. Supplied value:9999999999999"),
         ("customer/abc", 400, "2030", "Id should be a valid number. Supplied value:abc"),
-        ("unicorn/1", 500, "500", "Operation operation could not find resource for entity unicorn is not supported."),
+        ("unicorn/1", 400, "500", "Operation operation could not find resource for entity unicorn is not supported."),
         (
             "customer/",
-            500,
+            400,
             "500",
             "Operation No resource method found for GET, return 405 with Allow header is not supp",
         ),
+        ("customer/1/5", 400, "500", "Operation Could not find resource for relative : /v3/company/"),
     ],
 )
 def test_what_is_not_there(call: Call, path: str, status: int, code: str, detail: str) -> None:
@@ -100,6 +105,29 @@ def test_what_is_not_there(call: Call, path: str, status: int, code: str, detail
     assert (response.status_code, fault(response)["code"]) == (status, code)
     assert fault(response)["Detail"].startswith(detail)
     assert TIME.fullmatch(response.json()["time"])
+
+
+def test_an_id_that_is_none_is_named_as_the_element(call: Call) -> None:
+    assert fault(call("GET", "customer/1.5"))["element"] == "Id"
+
+
+def test_a_bearer_that_is_refused_is_challenged(call: Call) -> None:
+    refused = call("GET", "customer/1", token="worn out")
+    assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (
+        401, 'Bearer realm="Intuit", error="invalid_token"',
+    )  # fmt: skip
+    assert "WWW-Authenticate" not in call("GET", "customer/1", realm="1").headers
+
+
+def test_a_long_list_of_known_properties_is_cut_off(call: Call) -> None:
+    """After a thousand characters, between two names, as recordings have it."""
+    detail = fault(call("POST", "invoice", json={"BadJson": True}))["Detail"]
+    assert detail.startswith(
+        'Property Name:Unrecognized field "BadJson" (class com.intuit.schema.finance.v3.Invoice), not'
+    )
+    listed = detail[detail.index(" (", 80) : detail.index(" [truncated]])\n specified is unsupported or invalid")]
+    assert listed.endswith('"')
+    assert 1_000 < len(listed) < 1_040
 
 
 def test_a_body_that_is_no_object_is_2010(call: Call) -> None:
@@ -230,17 +258,35 @@ def test_an_unknown_address_is_404(sandbox: QuickBooksSandbox) -> None:
     assert (response.status_code, bool(response.headers["intuit_tid"])) == (404, True)
 
 
-def test_what_breaks_inside_is_a_system_fault(call: Call) -> None:
-    group = {"Name": "Odd bundle", "Type": "Group", "ItemGroupDetail": "nonsense"}
-    made = call("POST", "item", json=group).json()["Item"]
-    detail = {"GroupItemRef": {"value": made["Id"]}, "Quantity": 1}
-    lines = [{"DetailType": "GroupLineDetail", "GroupLineDetail": detail}]
-    response = call("POST", "invoice", json={"CustomerRef": {"value": "1"}, "Line": lines})
-    assert (response.status_code, fault(response)["code"], response.json()["Fault"]["type"]) == (
-        500,
-        "10000",
-        "SystemFault",
-    )
+def broken_term(*_: Any, **__: Any) -> Any:
+    raise RuntimeError("a term that cannot be made")
+
+
+def test_what_breaks_inside_is_a_system_fault(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lists, "_require_name", broken_term)
+    path = f"/v3/company/{desk.company.state.realm}/term"
+    status, body = asked(desk.server, "POST", path, b'{"Name": "Odd", "DueDays": 1}')
+    assert (status, body["Fault"]["Error"][0]["code"], body["Fault"]["type"]) == (500, "10000", "SystemFault")
+
+
+def asked(server: Any, method: str, path: str, body: bytes) -> tuple[int, Any]:
+    """One request to a server in this process; what it answers."""
+    token, _ = server.authority.connect(next(iter(server.companies)))
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"",
+        "scheme": "http", "headers": [(b"authorization", f"Bearer {token}".encode())],
+        "server": ("127.0.0.1", 1), "http_version": "1.1",
+    }  # fmt: skip
+    asyncio.run(application(server)(scope, receive, send))
+    return sent[0]["status"], parse(b"".join(message["body"] for message in sent[1:]))
 
 
 def test_a_fault_in_a_batch_names_its_type_first(call: Call) -> None:
@@ -258,15 +304,13 @@ def test_a_query_in_a_batch_is_held_to_the_length_of_the_request_id_as_well(call
     assert empty.json()["BatchItemResponse"][0]["Fault"]["Error"][0]["code"] == "4000"
 
 
-def test_an_item_that_breaks_inside_leaves_the_others_alone(call: Call) -> None:
-    group = {"Name": "Odder bundle", "Type": "Group", "ItemGroupDetail": "nonsense"}
-    made = call("POST", "item", json=group).json()["Item"]
-    lines = [{"DetailType": "GroupLineDetail", "GroupLineDetail": {"GroupItemRef": {"value": made["Id"]}}}]
+def test_an_item_that_breaks_inside_leaves_the_others_alone(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lists, "_require_name", broken_term)
     items = [
-        {"bId": "1", "operation": "create", "Invoice": {"CustomerRef": {"value": "1"}, "Line": lines}},
+        {"bId": "1", "operation": "create", "Term": {"Name": "Odd", "DueDays": 1}},
         {"bId": "2", "operation": "create", "Customer": {"DisplayName": "Left alone"}},
     ]
-    broken, fine = call("POST", "batch", json={"BatchItemRequest": items}).json()["BatchItemResponse"]
+    broken, fine = parse(desk.company.batch(render({"BatchItemRequest": items}), ""))["BatchItemResponse"]
     assert (broken["Fault"]["type"], broken["Fault"]["Error"][0]["code"]) == ("SystemFault", "10000")
     assert fine["Customer"]["DisplayName"] == "Left alone"
 

@@ -202,3 +202,33 @@ def test_a_customer_with_unbilled_charges_stays(desk: Any) -> None:
     detail["BillableStatus"] = "HasBeenBilled"
     desk.post("bill", {**bill, "Line": [line]})
     assert desk.post("customer", leaving)["Active"] is False
+
+
+def test_what_is_inactive_can_be_deactivated_once_more_to_no_effect(desk: Any) -> None:
+    """As recorded: the object is answered as it is, its version with it."""
+    gone = desk.post("account", {"Id": "5", "SyncToken": "0", "sparse": True, "Active": False})
+    again = {"Id": "5", "SyncToken": "1", "sparse": True, "Active": False}
+    assert desk.post("account", again) == gone
+    assert desk.post("account", {**again, "Name": "Fees Billed (deleted)"}) == gone
+    for changed in ({**again, "Name": "Fees"}, {"Id": "5", "SyncToken": "1", "Active": False, "Name": gone["Name"]}):
+        with pytest.raises(FaultError, match="cannot modify"):
+            desk.post("account", changed)
+
+
+def test_a_bundle_names_its_items(desk: Any) -> None:
+    lines = [{"ItemRef": {"value": "5"}, "Qty": 1}, {"ItemRef": {"value": "7"}, "Qty": 2}]
+    made = desk.post(
+        "item", {"Name": "Fountain, installed", "Type": "Group", "ItemGroupDetail": {"ItemGroupLine": lines}}
+    )
+    assert [line["ItemRef"] for line in made["ItemGroupDetail"]["ItemGroupLine"]] == [
+        {"value": "5", "name": "Rock Fountain", "type": "Inventory"},
+        {"value": "7", "name": "Installation", "type": "Service"},
+    ]
+    lines[0]["ItemRef"] = {"value": "99"}
+    with pytest.raises(FaultError, match="not found"):
+        desk.post("item", {"Name": "Other", "Type": "Group", "ItemGroupDetail": {"ItemGroupLine": lines}})
+
+
+def test_vendors_can_be_asked_for_by_what_they_are_owed(desk: Any) -> None:
+    found = desk.query("select * from Vendor where Balance > '300' orderby Balance desc")
+    assert [vendor["DisplayName"] for vendor in found] == ["Diego's Road Warrior Bodyshop", "Robertson & Associates"]

@@ -167,10 +167,15 @@ def test_a_deposited_payment_is_locked_until_the_deposit_goes(desk: Any) -> None
     linked = {"Amount": 10, "LinkedTxn": [{"TxnId": payment["Id"], "TxnType": "Payment", "TxnLineId": "0"}]}
     deposit = desk.post("deposit", {"DepositToAccountRef": {"value": "35"}, "Line": [linked]})
     assert deposit["TotalAmt"] == 10
+    link = {"TxnId": deposit["Id"], "TxnType": "Deposit"}
+    assert desk.get("payment", payment["Id"]) == {**payment, "LinkedTxn": [link]}
     body = {"Id": payment["Id"], "SyncToken": "0"}
     assert refused(desk, {**body, "sparse": True, "PrivateNote": "x"}).code == 6540
     assert refused(desk, body, operation="delete").code == 6540
     desk.post("deposit", {"Id": deposit["Id"], "SyncToken": "0"}, operation="delete")
+    assert desk.get("payment", payment["Id"]) == payment
+    assert desk.post("payment", {**payment, "LinkedTxn": [link]})["LinkedTxn"] == []
+    body["SyncToken"] = "1"
     assert desk.post("payment", body, operation="delete")["status"] == "Deleted"
 
 

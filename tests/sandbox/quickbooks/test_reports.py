@@ -1,9 +1,12 @@
 """Reports tie to the company's control totals."""
 
 import json
+from collections.abc import Iterator
 from decimal import Decimal
 from importlib.resources import files
 from typing import Any
+
+import pytest
 
 from reconcile.sandbox.quickbooks.reports import report
 
@@ -14,15 +17,39 @@ def cells(row: Any) -> list[str]:
     return [cell["value"] for cell in row["ColData"]]
 
 
+def leaves(rows: Any, above: str = "") -> Iterator[Any]:
+    """The rows of customers, with the names of those above them in front."""
+    for row in rows:
+        if "Rows" in row:
+            yield from leaves(row["Rows"]["Row"], f"{above}{row['Header']['ColData'][0]['value']}:")
+        else:
+            name, *rest = row["ColData"]
+            yield {"ColData": [{**name, "value": above + name["value"]}, *rest]}
+
+
 def total(made: Any) -> list[str]:
     return cells(made["Rows"]["Row"][-1]["Summary"])
 
 
 def test_the_balance_of_each_customer_and_of_all(desk: Any) -> None:
     made = report(desk.company.state, "CustomerBalance", {})
-    assert dict(map(cells, made["Rows"]["Row"][:-1])) == CONTROL["by_customer"]
+    assert dict(map(cells, leaves(made["Rows"]["Row"][:-1]))) == CONTROL["by_customer"]
     assert total(made) == ["TOTAL", CONTROL["total"]]
     assert made["Header"]["ReportName"] == "CustomerBalance"
+
+
+@pytest.mark.parametrize(("name", "cells_each"), [("CustomerBalance", 1), ("AgedReceivables", 6)])
+def test_jobs_stand_below_their_customer_with_the_sum_of_all(desk: Any, name: str, cells_each: int) -> None:
+    desk.invoice("7", 20)
+    made = report(desk.company.state, name, {})
+    (family,) = [row for row in made["Rows"]["Row"] if row.get("Header", {}).get("ColData", [{}])[0].get("id") == "7"]
+    assert [cell["value"] for cell in family["Header"]["ColData"]][::cells_each] == ["Freeman Sporting Goods", "20.00"]
+    assert [(row["ColData"][0], row["ColData"][-1]) for row in family["Rows"]["Row"]] == [
+        ({"value": "0969 Ocean View Road", "id": "8"}, {"value": "477.50"}),
+        ({"value": "55 Twin Lane", "id": "9"}, {"value": "85.00"}),
+    ]
+    assert cells(family["Summary"])[::cells_each] == ["Total Freeman Sporting Goods", "582.50"]
+    assert family["type"] == "Section"
 
 
 def test_ages_add_up_to_the_same_total(desk: Any) -> None:

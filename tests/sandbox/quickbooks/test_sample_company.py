@@ -96,6 +96,7 @@ def test_the_deposits_of_the_sample_come_from_its_undeposited_funds(desk: Any) -
         "4": 5000, "5": 600, "62": Decimal("218.75"), "102": 408, "121": Decimal("868.15"),
     }  # fmt: skip
     assert deposits["121"]["CashBack"]["Amount"] == 200
+    assert desk.get("salesreceipt", "38")["LinkedTxn"] == [{"TxnId": "62", "TxnType": "Deposit"}]
     with pytest.raises(FaultError, match="deposited"):
         desk.post("salesreceipt", {"Id": "38", "SyncToken": "0", "sparse": True, "PrivateNote": "late"})
     again = desk.post("deposit", {"Id": "121", "SyncToken": "0", "sparse": True, "PrivateNote": "seen"})

@@ -189,7 +189,7 @@ def test_what_was_read_in_xml_can_be_written_back(ask: Call, path: str) -> None:
 
 
 def test_numbers_inside_of_a_bundle_stay_numbers(ask: Call, call: Call) -> None:
-    members = [{"ItemRef": {"value": "6"}, "Qty": 2}]
+    members = [{"ItemRef": {"value": "6", "name": "Gardening", "type": "Service"}, "Qty": 2}]
     body = {"Name": "XML bundle", "Type": "Group", "ItemGroupDetail": {"ItemGroupLine": members}}
     made = call("POST", "item", json=body).json()["Item"]["Id"]
     ask("POST", "item", ET.tostring(root(ask("GET", f"item/{made}"))[0]))

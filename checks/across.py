@@ -14,7 +14,7 @@ import pandas as pd
 
 from checks import columns
 from checks.declaration import BOOKS_HOLD, BOTH_HOLD, Check, Suite, holds
-from checks.world import World
+from checks.world import Columns, World
 from reconcile.model.entities import Entity, Side
 from reconcile.model.findings import Severity
 
@@ -126,7 +126,7 @@ CHECKS = (
 )
 
 
-def facts(world: World, side: Side, entity: Entity) -> pd.DataFrame:
+def facts(world: World, side: Side, entity: Entity) -> Columns:
     """One row per record of ``entity`` with the columns :data:`CHECKS` look at."""
     frame = world.records(side, entity)
     frame["company_currency"] = world.currency
@@ -147,28 +147,26 @@ def facts(world: World, side: Side, entity: Entity) -> pd.DataFrame:
     return frame
 
 
-def _with_names(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+def _with_names(frame: Columns, column: str) -> Columns:
     """Whether an active record's name is its own; QuickBooks does not tell upper from lower case (API file 4.1)."""
     name = frame[column].str.casefold()
     active = ~columns.truth(frame["active"] == False) & columns.is_present(name)  # noqa: E712 - missing is active
-    frame["name_count"] = name.map(name[active].value_counts()).astype("Int64")
+    frame["name_count"] = columns.count_of(name, active)
     frame["name_unique"] = columns.where(active, frame["name_count"] == 1)
     return frame
 
 
 def _leads_somewhere(reference: pd.Series[Any], world: World, side: Side, to: Entity) -> pd.Series[Any]:
     applies = reference.notna() & world.is_census(side, to)
-    return columns.where(applies, columns.among(reference, world.known_ids(side, to)))
+    return columns.where(applies, world.exist(side, to, reference))
 
 
-def _children_lead_somewhere(
-    frame: pd.DataFrame, world: World, side: Side, entity: Entity, column: str
-) -> pd.Series[Any]:
+def _children_lead_somewhere(frame: Columns, world: World, side: Side, entity: Entity, column: str) -> pd.Series[Any]:
     """The same for the references of a record's child rows."""
     to = Entity.PRODUCT if column == "product_id" else Entity.INVOICE
     rows = world.rows(side, entity)
-    lost = rows[column].notna() & ~columns.among(rows[column], world.known_ids(side, to))
-    applies = pd.Series(world.is_census(side, to), index=frame.index)
+    lost = rows[column].notna() & ~world.exist(side, to, rows[column])
+    applies = pd.Series(world.is_census(side, to), index=frame["id"].index)
     return columns.where(applies, ~columns.any_by(rows, "parent_id", lost, frame["id"]))
 
 

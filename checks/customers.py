@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 from types import MappingProxyType
 
-import pandas as pd
-
 from checks import columns
 from checks.declaration import (
     BILLING_HOLD,
@@ -25,14 +23,15 @@ from checks.declaration import (
     first_checks,
     holds,
 )
-from checks.world import World
+from checks.world import Columns, World
 from reconcile.model.entities import Entity, Side
 from reconcile.model.findings import Severity
 
-_PART = r"[^@\x00-\x20\x7f\u00a0,;:<>()\"\[\]\\]+"
+_PART = r"[^@\x00-\x20\x7f\xa0,;:<>()\"\[\]\\]+"
 EMAIL = rf"{_PART}@{_PART}\.{_PART}"
 """One address: something before and after a single ``@``, a dot in the domain, no blanks or list separators."""
-_SEPARATORS = r"[,;\s]+"
+_SEPARATORS = "[,;\x09-\x0d\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+"""What people put between addresses: a comma, a semicolon, every blank there is."""
 _EMAIL_LENGTH = 100
 _PHONE_LENGTH = 30
 
@@ -171,7 +170,7 @@ CHECKS = (
 )
 
 
-def facts(world: World, side: Side, entity: Entity) -> pd.DataFrame:
+def facts(world: World, side: Side, entity: Entity) -> Columns:
     """One row per customer with the columns :data:`CHECKS` look at, and proposals where something is missing."""
     frame = world.records(side, entity)
     email = frame["email"]
@@ -186,8 +185,7 @@ def facts(world: World, side: Side, entity: Entity) -> pd.DataFrame:
     )
     further = frame["more_emails"]
     frame["further_emails_valid"] = columns.where(further.notna(), columns.matches(further, rf"{EMAIL}(,{EMAIL})*"))
-    together = email.fillna("") + "," + further.fillna("")
-    frame["emails_length"] = together.str.len().astype("Int64")
+    frame["emails_length"] = columns.length_of(email) + 1 + columns.length_of(further)  # with a comma between
     frame["emails_fit_together"] = columns.where(further.notna(), frame["emails_length"] <= _EMAIL_LENGTH)
     unstorable = {LENGTHS[name][0]: ~columns.is_storable_name(frame[name]) for name in _NAMES}
     unusual = {LENGTHS[name][0]: columns.contains(frame[name], r"[^\x00-\xff]") for name in _NAMES}
@@ -201,18 +199,17 @@ def facts(world: World, side: Side, entity: Entity) -> pd.DataFrame:
     return _with_proposals(frame)
 
 
-def _with_proposals(frame: pd.DataFrame) -> pd.DataFrame:
+def _with_proposals(frame: Columns) -> Columns:
     """Proposed values, only for records that need one; a person enters them, nothing is written by itself."""
     name = frame["display_name"].where(frame["display_name_present"], frame["company_name"]).fillna("Unknown")
     nameless = ~(frame["first_name_present"] & frame["last_name_present"])
-    split = name[nameless].map(_split_name)
-    frame["proposed_first_name"] = split.map(lambda names: names[0]).reindex(frame.index).astype("str")
-    frame["proposed_last_name"] = split.map(lambda names: names[1]).reindex(frame.index).astype("str")
+    frame["proposed_first_name"] = columns.said_of(name, nameless, lambda whole: _split_name(whole)[0])
+    frame["proposed_last_name"] = columns.said_of(name, nameless, lambda whole: _split_name(whole)[1])
     doubtful = ~(columns.truth(frame["email_valid"]) & columns.truth(frame["email_single"]))
-    written = frame["email"].fillna("") + "," + frame["more_emails"].fillna("")
-    frame["proposed_email_words"] = written[doubtful].map(_email_words).reindex(frame.index).fillna("").astype("str")
-    unstorable = frame["display_name"][~frame["names_storable"]]
-    frame["proposed_name"] = unstorable.fillna("").map(_storable_name).reindex(frame.index).astype("str")
+    written = columns.joined(frame["email"], frame["more_emails"])
+    frame["proposed_email_words"] = columns.said_of(written, doubtful, _email_words).fillna("")
+    unstorable = ~frame["names_storable"]
+    frame["proposed_name"] = columns.said_of(frame["display_name"].fillna(""), unstorable, _storable_name)
     return frame
 
 

@@ -23,7 +23,8 @@ from checks.declaration import (
     first_checks,
     holds,
 )
-from checks.world import NUMBER_LENGTH, World
+from checks.world import NUMBER_LENGTH, Columns, World
+from reconcile.model import lookup
 from reconcile.model.entities import Entity, Side
 from reconcile.model.findings import Severity
 
@@ -215,7 +216,7 @@ CHECKS = (
 )
 
 
-def facts(world: World, side: Side, entity: Entity) -> pd.DataFrame:
+def facts(world: World, side: Side, entity: Entity) -> Columns:
     """One row per invoice with the columns :data:`CHECKS` look at; sums over its lines and applications beside them."""
     frame = world.records(side, entity)
     lines = world.rows(side, entity)
@@ -239,20 +240,19 @@ def facts(world: World, side: Side, entity: Entity) -> pd.DataFrame:
     return frame
 
 
-def _with_numbers(frame: pd.DataFrame, live: pd.Series[Any], world: World, side: Side) -> pd.DataFrame:
+def _with_numbers(frame: Columns, live: pd.Series[Any], world: World, side: Side) -> Columns:
     """Number rules, the fault in words, and for each bad number a free one above the highest of both sides."""
     number = frame["number"]
     # A void invoice without counterpart is never carried, so its number may be what it is.
     carried = live | frame["linked"]
     frame["number_present"] = columns.where(carried, number.notna())
     frame["number_digits"] = columns.where(carried & number.notna(), columns.matches(number, GOOD_NUMBER))
-    counts = number[live].value_counts()
-    frame["number_count"] = number.map(counts).astype("Int64")
+    frame["number_count"] = columns.count_of(number, live)
     frame["number_unique"] = columns.where(live & number.notna(), frame["number_count"] == 1)
     bad = carried & ~columns.truth(frame["number_digits"])
-    frame["number_fault"] = number[bad & number.notna()].map(_number_fault).reindex(frame.index).astype("str")
+    frame["number_fault"] = columns.said_of(number, bad, _number_fault)
     remedies = [_number_remedy(side, world.highest_number, place) for place in range(1, int(bad.sum()) + 1)]
-    frame["number_remedy"] = pd.Series(remedies, index=frame.index[bad], dtype="str").reindex(frame.index)
+    frame["number_remedy"] = pd.Series(remedies, index=frame["id"].index[bad], dtype="str").reindex(frame["id"].index)
     return frame
 
 
@@ -283,11 +283,11 @@ def _number_remedy(side: Side, highest: int | None, place: int) -> str:
     return f"Change the number in QuickBooks ({good}); then synchronize again."
 
 
-def _with_sums(frame: pd.DataFrame, lines: pd.DataFrame, live: pd.Series[Any]) -> pd.DataFrame:
+def _with_sums(frame: Columns, lines: pd.DataFrame, live: pd.Series[Any]) -> Columns:
     """Lines against subtotal, discount terms against discount, and the total."""
     key = frame["id"]
     frame["lines_present"] = columns.where(live, columns.among(key, lines["parent_id"]))
-    currency = lines["parent_id"].map(frame.loc[~key.duplicated()].set_index("id")["currency"])
+    currency = lookup.looked_up(lines["parent_id"], key, frame["currency"])
     exact = columns.rounded_products(lines["quantity"], lines["unit_price"], currency)
     difference = (lines["amount"] - exact).fillna(0)
     wrong = lines.assign(off=difference)[columns.truth(difference.abs() > 1)]
@@ -316,7 +316,7 @@ def _with_sums(frame: pd.DataFrame, lines: pd.DataFrame, live: pd.Series[Any]) -
     return frame
 
 
-def _with_balance(frame: pd.DataFrame, live: pd.Series[Any], world: World, side: Side) -> pd.DataFrame:
+def _with_balance(frame: Columns, live: pd.Series[Any], world: World, side: Side) -> Columns:
     """Balance against total and applications; only where all payments are at hand, and not for written-off invoices."""
     payments = world.frame(side, Entity.PAYMENT)
     voided = payments.loc[columns.truth(payments["void"]), "id"]

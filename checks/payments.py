@@ -19,7 +19,8 @@ from checks.declaration import (
     first_checks,
     holds,
 )
-from checks.world import World
+from checks.world import Columns, World
+from reconcile.model import lookup
 from reconcile.model.entities import PAYMENT_METHODS, Entity, Side
 from reconcile.model.findings import Severity
 
@@ -129,7 +130,7 @@ CHECKS = (
 )
 
 
-def facts(world: World, side: Side, entity: Entity) -> pd.DataFrame:
+def facts(world: World, side: Side, entity: Entity) -> Columns:
     """One row per payment with the columns :data:`CHECKS` look at; sums over its applications beside them."""
     frame = world.records(side, entity)
     applications = world.rows(side, entity)
@@ -143,7 +144,7 @@ def facts(world: World, side: Side, entity: Entity) -> pd.DataFrame:
     )
     frame["latest_date"] = world.latest_date
     frame["date_sane"] = columns.is_sane_date(frame["payment_date"], world.latest_date)
-    frame["method_known"] = columns.where(frame["method"].notna(), frame["method"].isin(PAYMENT_METHODS))
+    frame["method_known"] = columns.where(frame["method"].notna(), columns.among(frame["method"], PAYMENT_METHODS))
     frame["reference_fits"] = columns.fits(frame["reference"], _REFERENCE_LENGTH)
 
     odd = columns.any_by(applications, "parent_id", ~columns.truth(applications["amount"] > 0), key)
@@ -155,7 +156,7 @@ def facts(world: World, side: Side, entity: Entity) -> pd.DataFrame:
     # More applied than available is the plainer fault: the same difference is not said twice.
     told_once = live & frame["unapplied"].notna() & columns.truth(frame["over_applied"] <= 0)
     frame["adds_up"] = columns.where(told_once, frame["left_off"] == 0)
-    totals = applications["invoice_id"].map(world.column_by_id(side, Entity.INVOICE, "total")).astype("Int64")
+    totals = world.by_id(side, Entity.INVOICE, "total", applications["invoice_id"])
     excess = applications.assign(excess=(applications["amount"] - totals).fillna(0))
     excess = excess[columns.truth(excess["excess"] > 0)]
     frame["over_invoice"] = columns.total_by(excess, "parent_id", "excess", key)
@@ -164,17 +165,15 @@ def facts(world: World, side: Side, entity: Entity) -> pd.DataFrame:
 
 
 def _with_customers(
-    frame: pd.DataFrame, applications: pd.DataFrame, live: pd.Series[Any], world: World, side: Side
-) -> pd.DataFrame:
+    frame: Columns, applications: pd.DataFrame, live: pd.Series[Any], world: World, side: Side
+) -> Columns:
     """Whether payment and invoices belong to one family of customers: in books a parent may pay for its jobs."""
-    parents = world.column_by_id(side, Entity.CUSTOMER, "parent_id")
-    payers = frame.loc[~frame["id"].duplicated()].set_index("id")["customer_id"]
-    payer = applications["parent_id"].map(payers).astype("str")
-    invoiced = applications["invoice_id"].map(world.column_by_id(side, Entity.INVOICE, "customer_id")).astype("str")
+    payer = lookup.looked_up(applications["parent_id"], frame["id"], frame["customer_id"])
+    invoiced = world.by_id(side, Entity.INVOICE, "customer_id", applications["invoice_id"])
     known = payer.notna() & invoiced.notna()
     for _ in range(_LEVELS_OF_CUSTOMERS):
-        payer = payer.map(parents).astype("str").fillna(payer)
-        invoiced = invoiced.map(parents).astype("str").fillna(invoiced)
+        payer = world.by_id(side, Entity.CUSTOMER, "parent_id", payer).fillna(payer)
+        invoiced = world.by_id(side, Entity.CUSTOMER, "parent_id", invoiced).fillna(invoiced)
     strangers = columns.any_by(applications, "parent_id", known & (payer != invoiced), frame["id"])
     frame["same_customer"] = columns.where(live, ~strangers)
     return frame

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from checks import columns
 from checks.declaration import (
     BILLING_HOLD,
@@ -16,7 +14,7 @@ from checks.declaration import (
     first_checks,
     holds,
 )
-from checks.world import World
+from checks.world import Columns, World
 from reconcile.model.entities import Entity, Side
 from reconcile.model.money import ONE
 
@@ -77,7 +75,7 @@ CHECKS = (
 )
 
 
-def facts(world: World, side: Side, entity: Entity) -> pd.DataFrame:
+def facts(world: World, side: Side, entity: Entity) -> Columns:
     """One row per product with the columns :data:`CHECKS` look at."""
     frame = world.records(side, entity)
     frame["name_present"] = columns.is_present(frame["name"])

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
 from checks import columns
 from checks.declaration import BILLING_HOLD, BOTH_HOLD, TEXT_LENGTH, Check, Suite, first_checks, holds
-from checks.world import World
+from checks.world import Columns, World
 from reconcile.model.entities import Entity, Side
 from reconcile.model.findings import Severity
 from reconcile.model.money import ONE
@@ -57,7 +55,7 @@ CHECKS = (
 )
 
 
-def facts(world: World, side: Side, entity: Entity) -> pd.DataFrame:
+def facts(world: World, side: Side, entity: Entity) -> Columns:
     """One row per tax rate with the columns :data:`CHECKS` look at."""
     frame = world.records(side, entity)
     frame["name_present"] = columns.is_present(frame["name"])

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
-from typing import Any
+from itertools import product
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.compute as pc
 
+from reconcile.model import lookup
 from reconcile.model.entities import Entity, Side, label_column
 from reconcile.model.snapshot import Scope, Snapshot, Snapshots
+
+Columns = dict[str, Any]
+"""Columns of one frame by name, as long as nothing needs them together: a frame takes long over each new column."""
 
 EARLIEST_DATE = "1990-01-01"
 YEARS_AHEAD = 5
@@ -55,19 +60,18 @@ class World:
         """1 when this side was read in full and the other has such records, else 0: an empty new company is fine."""
         return int(self.is_census(side, entity) and len(self.snapshot(side.other, entity)) > 0)
 
-    def known_ids(self, side: Side, entity: Entity) -> pd.Index[Any]:
-        """Ids of all records that exist: the readable and the unreadable ones."""
+    def exist(self, side: Side, entity: Entity, ids: pd.Series[Any]) -> pd.Series[Any]:
+        """Which ids are those of records that exist, be they readable or not; a missing one is none."""
         snapshot = self.snapshot(side, entity)
-        readable: pd.Index[Any] = pd.Index(snapshot.frame["id"].dropna())
-        unreadable: pd.Index[Any] = pd.Index(sorted(snapshot.unreadable), dtype="str")
-        known: pd.Index[Any] = readable.append(unreadable)
-        return known
+        known = lookup.among(ids, snapshot.frame["id"])
+        if snapshot.unreadable:
+            known |= lookup.among(ids, snapshot.unreadable)
+        return pd.Series(known, index=ids.index)
 
-    def column_by_id(self, side: Side, entity: Entity, column: str) -> pd.Series[Any]:
-        """One column of an entity, indexed by id (the first record of an id counts)."""
+    def by_id(self, side: Side, entity: Entity, column: str, ids: pd.Series[Any]) -> pd.Series[Any]:
+        """What a column says of the records with these ids (the first record of an id counts); missing without one."""
         frame = self.snapshot(side, entity).frame
-        kept = frame.loc[frame["id"].notna() & ~frame["id"].duplicated(), ["id", column]]
-        return kept.set_index("id")[column]
+        return lookup.looked_up(ids, frame["id"], frame[column])
 
     def linked_ids(self, side: Side, entity: Entity) -> frozenset[str]:
         """Ids of records with a counterpart on the other side."""
@@ -83,14 +87,11 @@ class World:
     @cached_property
     def currency(self) -> str:
         """The company's currency: the one that most records of both sides are in; empty when there are none."""
-        counts = pd.concat(
-            [
-                self.snapshot(side, entity).frame["currency"]
-                for side in Side
-                for entity in (Entity.CUSTOMER, Entity.INVOICE, Entity.PAYMENT)
-            ]
-        ).value_counts()
-        return "" if counts.empty else min(str(name) for name in counts.index[counts == counts.max()])
+        counts: Counter[str] = Counter()
+        for side, entity in product(Side, (Entity.CUSTOMER, Entity.INVOICE, Entity.PAYMENT)):
+            said = pc.value_counts(lookup.arrow(self.snapshot(side, entity).frame["currency"]).drop_null())
+            counts.update({one["values"]: one["counts"] for one in said.to_pylist()})
+        return min((name for name, count in counts.items() if count == max(counts.values())), default="")
 
     @cached_property
     def highest_number(self) -> int | None:
@@ -101,49 +102,49 @@ class World:
         digits = numbers[numbers.str.fullmatch("[0-9]{1,21}").fillna(False).astype(bool)]
         return FIRST_NUMBER - 1 if digits.empty else int(digits.str.zfill(NUMBER_LENGTH).max())
 
-    def records(self, side: Side, entity: Entity) -> pd.DataFrame:
+    def records(self, side: Side, entity: Entity) -> Columns:
         """The records with what every finding names: ``label``, ``customer``, ``currency``, ``amount``, ``linked``.
 
         ``amount`` is the money behind the record in minor units: an invoice's total, a payment's amount with its
         credit, what a customer owes on this side (missing when nothing); missing for products and tax rates.
         """
-        frame = self.frame(side, entity)
-        named = frame.assign(
-            label=self._labels(frame, entity),
-            linked=_among(frame["id"], self.linked_ids(side, entity)),
-            amount=self._amounts(frame, side, entity),
-        )
+        return dict(self._records[side, entity])
+
+    @cached_property
+    def _records(self) -> Mapping[tuple[Side, Entity], Columns]:
+        return {(side, entity): self._named(side, entity) for side, entity in product(Side, Entity)}
+
+    def _named(self, side: Side, entity: Entity) -> Columns:
+        whole = self.frame(side, entity)
+        frame: Columns = {str(name): whole[name] for name in whole}
+        frame["label"] = self._labels(frame, entity)
+        linked = lookup.among(frame["id"], self.linked_ids(side, entity))
+        frame["linked"] = pd.Series(linked, index=whole.index)
+        frame["amount"] = self._amounts(frame, side, entity)
         if entity in {Entity.INVOICE, Entity.PAYMENT}:
-            names = self.column_by_id(side, Entity.CUSTOMER, "display_name")
-            named["customer"] = frame["customer_id"].map(names).astype("str")
+            frame["customer"] = self.by_id(side, Entity.CUSTOMER, "display_name", frame["customer_id"])
         else:
-            named["customer"] = frame["display_name"] if entity is Entity.CUSTOMER else ""
-        if "currency" not in named:
-            named["currency"] = self.currency
-        return named
+            frame["customer"] = frame["display_name"] if entity is Entity.CUSTOMER else ""
+        if "currency" not in frame:
+            frame["currency"] = self.currency
+        return frame
 
     @staticmethod
-    def _labels(frame: pd.DataFrame, entity: Entity) -> pd.Series[Any]:
-        label = frame[label_column(entity)]
-        return label.where(label.notna(), "(id " + frame["id"].fillna("missing") + ")")
+    def _labels(frame: Columns, entity: Entity) -> pd.Series[Any]:
+        label: pd.Series[Any] = frame[label_column(entity)]
+        return label.where(label.notna(), "(id " + frame["id"].fillna("missing") + ")") if label.hasnans else label
 
-    def _amounts(self, frame: pd.DataFrame, side: Side, entity: Entity) -> pd.Series[Any]:
+    def _amounts(self, frame: Columns, side: Side, entity: Entity) -> pd.Series[Any]:
         if entity is Entity.INVOICE:
-            return frame["total"]
+            return cast("pd.Series[Any]", frame["total"])
         if entity is Entity.PAYMENT:
-            return frame["amount"].fillna(0) + frame["credit"].fillna(0)
+            return cast("pd.Series[Any]", frame["amount"].fillna(0) + frame["credit"].fillna(0))
+        amounts = np.zeros(len(frame["id"]), dtype="int64")
         if entity is Entity.CUSTOMER:
             invoices = self.snapshot(side, Entity.INVOICE).frame
-            owed = invoices.groupby("customer_id")["balance"].sum()
-            amounts = frame["id"].map(owed).astype("Int64")
-            return amounts.where(amounts.fillna(0) != 0)
-        return pd.Series(pd.NA, index=frame.index, dtype="Int64")
-
-
-def _among(ids: pd.Series[Any], wanted: frozenset[str]) -> pd.Series[Any]:
-    """Whether each id is wanted; ``Series.isin`` looks at every wanted id singly, in Python."""
-    found = pc.is_in(pa.array(ids, from_pandas=True), value_set=pa.array(sorted(wanted), type=pa.large_string()))
-    return pd.Series(np.asarray(found), index=ids.index)
+            owed = lookup.totals(invoices["customer_id"], invoices["balance"], frame["id"])
+            amounts = owed.to_numpy(dtype="int64")
+        return pd.Series(pd.arrays.IntegerArray(amounts, amounts == 0), index=frame["id"].index)
 
 
 FIRST_NUMBER = 100

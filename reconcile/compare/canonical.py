@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from reconcile.errors import IncompletePullError
 from reconcile.model.entities import FIELDS, ROW_FIELDS, ROWS_COLUMN, Entity, Field, Kind, Side, label_column
+from reconcile.model.lookup import among, arrow, as_column
 from reconcile.model.money import from_scaled, show
 from reconcile.model.rows import NO_ROWS, rows_from_text, rows_text, rows_texts
 from reconcile.model.snapshot import Snapshot
@@ -24,27 +24,9 @@ TO_BILLING_KEY = '"billing:'
 """How a reference to a record that was only in billing begins inside a canonical text."""
 
 
-_TEXT: Any = pd.StringDtype(na_value=np.nan)
-
-
-def among(values: pd.Series[str] | pd.Index[str], wanted: Iterable[str]) -> NDArray[np.bool_]:
-    """Which texts are among those wanted; what is missing is never among them.
-
-    ``Series.isin`` looks at every wanted text singly, in Python.
-    """
-    return cast("NDArray[np.bool_]", np.asarray(pc.is_in(_arrow(values), value_set=_arrow(wanted), skip_nulls=True)))
-
-
-def _arrow(texts: Iterable[str]) -> pa.Array:
-    if isinstance(texts, pd.Series | pd.Index):
-        array = pa.array(texts, type=pa.large_string(), from_pandas=True)
-        return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-    return pa.array(list(texts), type=pa.large_string())
-
-
 def keyed(side: Side, ids: pd.Series[str]) -> pd.Series[str]:
     """:func:`key_of` for many; the id of a record that is only planned is its key already."""
-    return _text(_keys(side, _arrow(ids)), ids.index)
+    return as_column(_keys(side, arrow(ids)), ids.index)
 
 
 def _keys(side: Side, ids: pa.Array) -> pa.Array:
@@ -57,10 +39,6 @@ def _keys(side: Side, ids: pa.Array) -> pa.Array:
 @cache
 def _wide(text: str) -> pa.Scalar:
     return pa.scalar(text, pa.large_string())
-
-
-def _text(array: pa.Array, index: pd.Index[Any]) -> pd.Series[str]:
-    return pd.Series(_TEXT.__from_arrow__(array), index=index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +70,14 @@ class References:
 
         A record that is only planned has its key for an id (:func:`~reconcile.compare.planning.simulate`).
         """
-        own = _arrow(ids)
+        own = arrow(ids)
         keys = _keys(side, own)
         if side is Side.BILLING and entity in self.pairs and len(self.pairs[entity]):
             pairs = self.pairs[entity]
-            places = pc.index_in(own, value_set=_arrow(pairs["billing_id"]), skip_nulls=True)
-            paired = _keys(Side.BOOKS, _arrow(pairs["books_id"]).take(places))
+            places = pc.index_in(own, value_set=arrow(pairs["billing_id"]), skip_nulls=True)
+            paired = _keys(Side.BOOKS, arrow(pairs["books_id"]).take(places))
             keys = pc.coalesce(paired, keys)
-        return _text(keys, ids.index)
+        return as_column(keys, ids.index)
 
     def ids(self, side: Side, entity: Entity, keys: pd.Series[str]) -> pd.Series[str]:
         """The ids on ``side`` of records given by key; missing where the record is not there."""

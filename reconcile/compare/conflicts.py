@@ -13,12 +13,13 @@ from typing import Any, cast
 
 import pandas as pd
 
-from reconcile.compare.canonical import References, among
+from reconcile.compare.canonical import References
 from reconcile.compare.policy import written_fields
 from reconcile.compare.rules import AMBIGUOUS, DEPENDS, IGNORED, OTHER_CUSTOMER, TAKEN
 from reconcile.model.changes import Comparison, Decision
 from reconcile.model.entities import ROWS_COLUMN, Entity, Side, field, key_of, side_and_id
 from reconcile.model.findings import Finding, Severity
+from reconcile.model.lookup import among
 from reconcile.model.resolutions import DELETED, DELETED_FOR_GOOD, Standing
 from reconcile.model.snapshot import Snapshots
 

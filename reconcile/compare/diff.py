@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reconcile.compare.canonical import References, among, canonical, described, exact, is_live, keyed, shown
+from reconcile.compare.canonical import References, canonical, described, exact, is_live, keyed, shown
 from reconcile.compare.cells import ENDINGS, KEPT_WHEN_VOID, Cells, Paired, mark_edited_elsewhere
 from reconcile.compare.expressible import remedy_in_books, why_not_in_books
 from reconcile.compare.matching import Told, match_frames
@@ -45,6 +45,7 @@ from reconcile.compare.truth import Verdicts, alike, truth
 from reconcile.model.changes import CHANGE_COLUMNS, DIFFERENCE_COLUMNS, Agreement, Comparison, Decision, Verdict
 from reconcile.model.entities import Entity, Side, field, label_column
 from reconcile.model.findings import Finding, Severity
+from reconcile.model.lookup import among
 from reconcile.model.money import show
 from reconcile.model.resolutions import Resolution
 from reconcile.model.snapshot import Scope, Snapshot, Snapshots, conform

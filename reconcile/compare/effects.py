@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from reconcile.compare.canonical import References, among
+from reconcile.compare.canonical import References
 from reconcile.compare.circumstances import Cap, Circumstances
 from reconcile.compare.leaving import PassedGuards, finding_of, left_out, named
 from reconcile.compare.overpaying import comes_to
 from reconcile.model.entities import Entity, Side
 from reconcile.model.findings import Finding, Severity
 from reconcile.model.guards import Guard, covering
+from reconcile.model.lookup import among
 from reconcile.model.money import show
 from reconcile.model.plan import Action, EffectKind, Operation, OutsideEffect
 from reconcile.model.rows import NO_ROWS, rows_from_text

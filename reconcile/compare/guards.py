@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from reconcile.compare.canonical import among
 from reconcile.compare.habits import PRICES, deeds, limit
 from reconcile.model.changes import Agreement
 from reconcile.model.entities import Entity
 from reconcile.model.guards import Guard
+from reconcile.model.lookup import among
 from reconcile.model.plan import Plan
 from reconcile.model.snapshot import Scope, Snapshot, Snapshots
 

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reconcile.compare.canonical import References, among, canonical, described, is_live
+from reconcile.compare.canonical import References, canonical, described, is_live
 from reconcile.compare.rules import AMBIGUOUS, COUNTERPART_UNREADABLE, ENDED, LOOK_ALIKE, OTHER_CUSTOMER, TAKEN
 from reconcile.model.changes import LINK_COLUMNS, Agreement
 from reconcile.model.entities import Entity, Side, label_column
 from reconcile.model.findings import Finding, Severity
+from reconcile.model.lookup import among
 from reconcile.model.rows import NO_ROWS
 from reconcile.model.snapshot import Snapshot
 

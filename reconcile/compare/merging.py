@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from reconcile.compare.canonical import among, is_live
+from reconcile.compare.canonical import is_live
 from reconcile.compare.rules import DEPENDS, FIXED, MERGED
 from reconcile.model.changes import Agreement, Comparison, Decision
 from reconcile.model.entities import Entity, Side, key_of
 from reconcile.model.findings import Finding, Severity
+from reconcile.model.lookup import among
 from reconcile.model.snapshot import Snapshots
 
 if TYPE_CHECKING:

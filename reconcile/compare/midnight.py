@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from reconcile.compare.canonical import among, is_live
+from reconcile.compare.canonical import is_live
 from reconcile.model.entities import Entity
+from reconcile.model.lookup import among
 from reconcile.model.money import show
 from reconcile.model.snapshot import Snapshots
 

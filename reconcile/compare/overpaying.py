@@ -13,11 +13,12 @@ from typing import Any
 
 import pandas as pd
 
-from reconcile.compare.canonical import References, among, is_live
+from reconcile.compare.canonical import References, is_live
 from reconcile.compare.policy import MONEY_FIELDS
 from reconcile.compare.rules import NOT_OPEN
 from reconcile.model.entities import Entity, Side, side_and_id
 from reconcile.model.findings import Finding, Severity
+from reconcile.model.lookup import among
 from reconcile.model.money import show
 from reconcile.model.plan import Action, Operation
 from reconcile.model.rows import NO_ROWS, rows_from_text

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import pandas as pd
 
-from reconcile.compare.canonical import References, among, canonical, is_live, references_of
+from reconcile.compare.canonical import References, canonical, is_live, references_of
 from reconcile.compare.cells import KEPT_WHEN_VOID
 from reconcile.compare.circumstances import Circumstances
 from reconcile.compare.effects import MAIL_WITHIN, with_capped_effects
@@ -34,6 +34,7 @@ from reconcile.model.changes import Agreement, Comparison, Decision, Verdict, wi
 from reconcile.model.entities import FIELDS, ROW_FIELDS, ROWS_COLUMN, Entity, Side, key_of, side_and_id
 from reconcile.model.findings import Finding, Severity
 from reconcile.model.guards import Guard, Permission
+from reconcile.model.lookup import among
 from reconcile.model.plan import Action, Operation, Plan
 from reconcile.model.snapshot import Snapshots
 

@@ -13,13 +13,14 @@ from typing import Any
 
 import pandas as pd
 
-from reconcile.compare.canonical import References, among
+from reconcile.compare.canonical import References
 from reconcile.compare.circumstances import Circumstances
 from reconcile.compare.leaving import PassedGuards, finding_of, left_out, named
 from reconcile.compare.policy import MONEY_FIELDS
 from reconcile.model.entities import Entity, Side
 from reconcile.model.findings import Finding, Severity
 from reconcile.model.guards import GUARDS, Guard, covering, record_name
+from reconcile.model.lookup import among
 from reconcile.model.plan import Action, Operation
 from reconcile.model.snapshot import Snapshots
 

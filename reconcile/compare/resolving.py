@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reconcile.compare.canonical import among
 from reconcile.compare.cells import Cells, Paired
 from reconcile.compare.rules import IGNORED, TO
 from reconcile.model.changes import Agreement, Decision
 from reconcile.model.entities import Entity, Side, field, label_column
 from reconcile.model.findings import Finding, Severity
+from reconcile.model.lookup import among
 from reconcile.model.plan import canonical_json
 from reconcile.model.resolutions import Applied, Choice, EndedLink, Resolution, Standing, Status
 from reconcile.model.snapshot import Scope, Snapshot

@@ -13,10 +13,11 @@ from typing import Any, cast
 
 import pandas as pd
 
-from reconcile.compare.canonical import References, among, is_live, references_of
+from reconcile.compare.canonical import References, is_live, references_of
 from reconcile.compare.policy import MONEY_FIELDS, result_fields
 from reconcile.model.changes import BASE_COLUMNS, LINK_COLUMNS, Agreement
 from reconcile.model.entities import FIELDS, ROW_FIELDS, ROWS_COLUMN, Entity, Kind, Side
+from reconcile.model.lookup import among
 from reconcile.model.plan import Action, Operation, Plan, canonical_json
 from reconcile.model.rows import rows_from_text
 from reconcile.model.snapshot import Snapshot, Snapshots, conform, record_dtypes, row_dtypes

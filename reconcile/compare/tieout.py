@@ -15,12 +15,13 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from reconcile.compare.canonical import References, among, described, is_live
+from reconcile.compare.canonical import References, described, is_live
 from reconcile.compare.endings import WAITS
 from reconcile.compare.rounding import Sale, SoldLine, rule_behind
 from reconcile.compare.rules import CLOSED, DEPENDS, ENDED, IGNORED, NOT_CARRIED, REFUND, ROUNDING, UNREAD
 from reconcile.model.entities import Entity, Side
 from reconcile.model.findings import Finding, Severity
+from reconcile.model.lookup import among
 from reconcile.model.money import NotExactError, show, to_scaled
 from reconcile.model.snapshot import Snapshot, Snapshots
 

@@ -19,7 +19,7 @@ from typing import Any, cast
 
 import pandas as pd
 
-from reconcile.compare.canonical import References, among, canonical, exact, is_live
+from reconcile.compare.canonical import References, canonical, exact, is_live
 from reconcile.compare.circumstances import Circumstances
 from reconcile.compare.effects import with_capped_effects
 from reconcile.compare.enforcing import Enforced, enforce
@@ -32,6 +32,7 @@ from reconcile.model.entities import FIELDS, ROW_FIELDS, ROWS_COLUMN, Entity, Ki
 from reconcile.model.findings import Finding, Severity
 from reconcile.model.guards import Guard, Permission
 from reconcile.model.journal import Entry, EntryStatus
+from reconcile.model.lookup import among
 from reconcile.model.plan import Action, EffectKind, Operation, Plan, canonical_json
 from reconcile.model.rows import NO_ROWS, rows_from_text, translated, with_rows_text
 from reconcile.model.snapshot import Snapshots

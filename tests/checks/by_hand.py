@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import pandas as pd
 
 from checks.declaration import Check
 from checks.engine import CheckResult, Examined
@@ -28,10 +27,10 @@ def _result(check: Check, examined: Examined) -> CheckResult:
         return CheckResult(check, passed=False, evaluated=len(frame), failing=(), exception=f"no column {column}")
     values = frame[column]
     failing = {
-        "ExpectColumnValuesToBeInSet": lambda: values.notna() & ~values.astype("boolean").fillna(value=False),
-        "ExpectColumnValuesToNotBeNull": values.isna,
-        "ExpectColumnValuesToBeUnique": lambda: values.notna() & values.duplicated(keep=False),
+        "ExpectColumnValuesToBeInSet": lambda: ~values.to_numpy(dtype=bool, na_value=True),
+        "ExpectColumnValuesToNotBeNull": lambda: values.isna().to_numpy(),
+        "ExpectColumnValuesToBeUnique": lambda: values.notna().to_numpy() & values.duplicated(keep=False).to_numpy(),
     }[check.expectation.name]()
-    places = tuple(int(place) for place in np.flatnonzero(pd.Series(failing).to_numpy(dtype=bool)))
+    places = tuple(int(place) for place in np.flatnonzero(failing))
     evaluated = int(values.notna().sum()) if check.expectation.skips_missing else len(frame)
     return CheckResult(check, not places, evaluated, places, "")

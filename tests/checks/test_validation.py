@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,8 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from checks import RESULT_COLUMNS, SUITES, BrokenCheckError, Check, Suite, validate
-from checks.columns import rounded_products
+from checks import RESULT_COLUMNS, SUITES, BrokenCheckError, Check, Suite, columns, customers, validate
 from checks.declaration import BOTH_HOLD, Expectation
 from checks.engine import Examined, carried_out, run_checks
 from checks.world import World
@@ -148,6 +148,12 @@ def test_what_is_no_address_is_no_e_mail(company: Any) -> None:
     for email in [*wrong, "first.last+tag@mail.example.co.uk", "o'brien@example.com"]:
         company.copy(BOOKS, CUSTOMER, "1", email, email=email)
     assert sorted(one.record_id for one in company.validate(["customers"]).findings) == sorted(wrong)
+
+
+def test_every_blank_there_is_separates_addresses() -> None:
+    characters = pd.Series([chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000], dtype="str")
+    separating = set(characters[columns.contains(characters, customers._SEPARATORS)])
+    assert separating == {",", ";", *(one for one in characters if re.match(r"\s", one))}
 
 
 def test_credits_count_as_applied(company: Any) -> None:
@@ -316,7 +322,7 @@ LINES: Mapping[str, tuple[str, str, str]] = {
 def test_line_amounts_of_whole_frames_are_those_of_single_lines(name: str) -> None:
     quantity, price, currency = LINES[name]
     known = to_scaled(quantity)
-    products = rounded_products(
+    products = columns.rounded_products(
         pd.Series([known, None], dtype="Int64"),
         pd.Series([to_scaled(price), 1], dtype="Int64"),
         pd.Series([currency, currency], dtype="str"),

@@ -12,7 +12,7 @@ from reconcile.sandbox.quickbooks.clock import parse_date
 from reconcile.sandbox.quickbooks.entities import RESOURCES
 from reconcile.sandbox.quickbooks.lists import move_balance, move_vendor_balance
 from reconcile.sandbox.quickbooks.numbers import ZERO, JsonObject, amount, as_decimal, cents
-from reconcile.sandbox.quickbooks.state import CompanyState, money_of
+from reconcile.sandbox.quickbooks.state import CompanyState, leave_out_empty_links, money_of
 from reconcile.sandbox.quickbooks.store import Record
 
 VOIDED: Final = "Voided"
@@ -136,6 +136,7 @@ def mirror_deposits(state: CompanyState, kind: str, target: str) -> None:
     held_in = [{"TxnId": one.id, "TxnType": IN_DEPOSIT} for one in state.store.find("deposited", kind, target)]
     if others + held_in != body.get("LinkedTxn", []):
         body["LinkedTxn"] = others + held_in
+        leave_out_empty_links(kind, body)
         state.store.put(kind, body, silently=True)
 
 

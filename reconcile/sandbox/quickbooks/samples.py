@@ -20,7 +20,7 @@ from reconcile.sandbox.quickbooks.entities import RESOURCES
 from reconcile.sandbox.quickbooks.links import MIRRORED, describe_links, move_balances
 from reconcile.sandbox.quickbooks.numbers import JsonObject, parse
 from reconcile.sandbox.quickbooks.sales import keep_numbers
-from reconcile.sandbox.quickbooks.state import CompanyState
+from reconcile.sandbox.quickbooks.state import CompanyState, leave_out_empty_links
 
 Sample = Literal["craigs", "empty", "generated"]
 
@@ -72,6 +72,7 @@ _LEFT_OUT: Final[dict[str, JsonObject]] = {
     "SalesReceipt": {"PrintStatus": "NotSet", "EmailStatus": "NotSet"},
     "RefundReceipt": {"PrintStatus": "NotSet"},
     "Invoice": {
+        "LinkedTxn": [],
         "AllowIPNPayment": False,
         "AllowOnlinePayment": False,
         "AllowOnlineCreditCardPayment": False,
@@ -186,7 +187,7 @@ def _complete(entity: str, body: JsonObject, first: date, today: date) -> None:
                 (body.get(name) or {}).pop(gone, None)
     if RESOURCES[entity].group == "sale":
         body.setdefault("CustomField", [{"DefinitionId": "1", "Name": _CUSTOM_FIELD, "Type": "StringType"}])
-        body.setdefault("LinkedTxn", [])
+        leave_out_empty_links(entity, body)
 
 
 def _from_others(state: CompanyState, entity: str, body: JsonObject) -> None:

@@ -47,6 +47,7 @@ _NAMELESS: Final = frozenset(
      "DefaultTaxCodeRef", "TermRef"}
 )  # fmt: skip
 _NAMELESS_IN: Final = frozenset({("Payment", "DepositToAccountRef")})
+_SILENT_WHEN_UNLINKED: Final = frozenset({"CreditMemo", "SalesReceipt", "RefundReceipt", "Estimate"})
 _LONGEST_ID: Final = 12
 
 Held = frozenset[tuple[str, str]]
@@ -187,6 +188,7 @@ class CompanyState:
             "SyncToken": "0",
             "MetaData": {"CreateTime": moment, "LastUpdatedTime": moment},
         }
+        leave_out_empty_links(resource.name, body)
         self.store.put(resource.name, body)
         return body
 
@@ -198,6 +200,7 @@ class CompanyState:
         body["domain"] = "QBO"
         created = (body.get("MetaData") or {}).get("CreateTime", stamp(self.now()))
         body["MetaData"] = {"CreateTime": created, "LastUpdatedTime": stamp(self.now())}
+        leave_out_empty_links(resource.name, body)
         self.store.put(resource.name, body)
         return body
 
@@ -285,6 +288,12 @@ class CompanyState:
         if entity == "Account":
             return str(facts.get("fullyqualifiedname"))
         return str(facts.get("name") or record.body().get(RESOURCES[entity].naming, ""))
+
+
+def leave_out_empty_links(entity: str, body: JsonObject) -> None:
+    """Invoices and payments show that they are linked to nothing, other forms do not speak of links then."""
+    if entity in _SILENT_WHEN_UNLINKED and not body.get("LinkedTxn"):
+        body.pop("LinkedTxn", None)
 
 
 def references(known: dict[str, Property], body: JsonObject) -> Iterator[tuple[str, str]]:

@@ -277,7 +277,7 @@ class Bookkeeper(RuleBasedStateMachine):
             for form in forms[kind].values():
                 rest = Decimal(form["TotalAmt"]) - applied.pop((kind, form["Id"]), Decimal(0))
                 assert Decimal(form["Balance"]) == rest >= 0
-                assert sorted(link["TxnId"] for link in form["LinkedTxn"]) == sorted(
+                assert sorted(link["TxnId"] for link in form.get("LinkedTxn", ())) == sorted(
                     set(links.get((kind, form["Id"]), []))
                 )
                 owed[form["CustomerRef"]["value"]] += sign * rest

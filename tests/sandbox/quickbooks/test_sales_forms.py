@@ -19,6 +19,16 @@ def form(*lines: Any, **more: Any) -> Any:
     return {"CustomerRef": {"value": "2"}, "Line": list(lines), **more}
 
 
+@pytest.mark.parametrize("kind", ["creditmemo", "salesreceipt", "refundreceipt", "estimate"])
+def test_only_invoices_tell_that_they_are_linked_to_nothing(desk: Any, sell: Any, kind: str) -> None:
+    """As recordings have it; a link is shown on every form."""
+    body = {"CustomerRef": {"value": "1"}, "Line": [sell("6", 5)], "DepositToAccountRef": {"value": "35"}}
+    made = desk.post(kind, body)
+    assert "LinkedTxn" not in made
+    assert "LinkedTxn" not in desk.post(kind, {"Id": made["Id"], "SyncToken": "0", "sparse": True, "LinkedTxn": []})
+    assert desk.post("invoice", body)["LinkedTxn"] == []
+
+
 def test_thirty_one_lines_are_taxed_line_by_line() -> None:
     rate = (Rate("1", Decimal(12)),)
     lines = [TaxableLine(Decimal("1.59"), rate)] * 29 + [TaxableLine(Decimal("17.49"), rate)] * 2

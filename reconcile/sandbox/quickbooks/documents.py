@@ -36,6 +36,14 @@ _REQUIRED: Final = {
     "JournalEntry": ("Line",),
     "Attachable": (),
 }
+_SENT_AGAIN: Final = {
+    "Deposit": "DepositToAccountRef",
+    "Bill": "VendorRef",
+    "VendorCredit": "VendorRef",
+    "BillPayment": "VendorRef",
+    "Purchase": "PaymentType",
+}
+"""What a sparse update must repeat although it does not change."""
 _GIVEN_TOTAL: Final = frozenset({"BillPayment"})
 _OWED: Final = frozenset({"Bill", "VendorCredit"})
 _EXPENSES: Final = frozenset({"Bill", "VendorCredit", "Purchase"})
@@ -61,6 +69,8 @@ def create(state: CompanyState, resource: Resource, cleaned: JsonObject, record_
 def update(state: CompanyState, resource: Resource, cleaned: JsonObject) -> JsonObject:
     """Change a document."""
     record = state.current(resource.name, cleaned)
+    if cleaned.get("sparse") and (again := _SENT_AGAIN.get(resource.name, "Id")) not in cleaned:
+        raise FaultError(faults.required(again))
     stored = record.body()
     state.resolve(resource, cleaned, frozenset(references(resource.properties, stored)))
     body = merged(resource, stored, cleaned)

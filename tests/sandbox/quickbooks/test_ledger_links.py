@@ -341,3 +341,23 @@ def test_an_attachment_goes_by_its_id_alone_and_says_that_it_is_not_sent(desk: A
     assert refused.value.problems[0].detail == (
         "Business Validation Error: The entity Invoice 999 that you are trying to link does not exist. Invoice 999"
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "again"),
+    [
+        ("bill", "19", {"VendorRef": {"value": "31"}}),
+        ("purchase", "36", {"PaymentType": "Check"}),
+        ("billpayment", "22", {"VendorRef": {"value": "31"}}),
+        ("deposit", "4", {"DepositToAccountRef": {"value": "35"}}),
+    ],
+)
+def test_a_sparse_update_of_what_was_bought_says_again_from_whom(desk: Any, kind: str, number: str, again: Any) -> None:
+    held = desk.get(kind, number)
+    change = {"Id": number, "SyncToken": held["SyncToken"], "sparse": True, "PrivateNote": "seen"}
+    with pytest.raises(FaultError) as refused:
+        desk.post(kind, change)
+    (name,) = again
+    assert refused.value.problems[0].detail == f"Required parameter {name} is missing in the request"
+    changed = desk.post(kind, {**change, **again})
+    assert changed == {**held, "PrivateNote": "seen", **{key: changed[key] for key in ("SyncToken", "MetaData")}}

@@ -99,7 +99,8 @@ def test_the_deposits_of_the_sample_come_from_its_undeposited_funds(desk: Any) -
     assert desk.get("salesreceipt", "38")["LinkedTxn"] == [{"TxnId": "62", "TxnType": "Deposit"}]
     with pytest.raises(FaultError, match="deposited"):
         desk.post("salesreceipt", {"Id": "38", "SyncToken": "0", "sparse": True, "PrivateNote": "late"})
-    again = desk.post("deposit", {"Id": "121", "SyncToken": "0", "sparse": True, "PrivateNote": "seen"})
+    into = {"DepositToAccountRef": {"value": "35"}}
+    again = desk.post("deposit", {"Id": "121", "SyncToken": "0", "sparse": True, "PrivateNote": "seen", **into})
     assert (again["TotalAmt"], again["Line"]) == (Decimal("868.15"), deposits["121"]["Line"])
 
 

@@ -77,14 +77,19 @@ def _uses_anew(operation: Operation) -> bool:
 
 def _held(operation: Operation, side: Side, entity: Entity, label: str) -> Finding:
     what = "made" if operation.action is Action.CREATE else "changed"
+    remedy = f"Make the {entity.singular} {label} active again in {side.product}; the next run then carries this."
+    if operation.step in {Entity.INVOICE, Entity.PAYMENT}:
+        remedy += f" Or void the {operation.step.singular} in {side.other.product} if it should not be."
+    if (side, entity) == (Side.BOOKS, Entity.CUSTOMER):
+        remedy += (
+            " QuickBooks refuses that for a customer that was merged into another one: then link the one in ReliaBills "
+            "with that other one (`reconcile relink`)."
+        )
     return finding_of(
         operation,
         INACTIVE,
         Severity.HOLD,
         f"{named(operation)} is not {what} in {side.product}: its {entity.singular} {label} is inactive there, and "
         f"{side.product} takes nothing new for what is inactive.",
-        f"Make the {entity.singular} {label} active again in {side.product}; the next run then carries this. Or void "
-        f"the {operation.step.singular} in {side.other.product} if it should not be."
-        if operation.step in {Entity.INVOICE, Entity.PAYMENT}
-        else f"Make the {entity.singular} {label} active again in {side.product}; the next run then carries this.",
+        remedy,
     )

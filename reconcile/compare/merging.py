@@ -3,12 +3,17 @@
 QuickBooks says nothing else of a merge in what it can be asked (API file 8, row 28), and cannot undo one. Carried field
 by field it would end a customer in ReliaBills who still owes, and each of its invoices would ask why it changed hands.
 So it is recognised by both signs together and held once, on the customer, and the link that makes it good is proposed.
+
+Of a customer who never had a transaction nothing can have moved, and the inactive record looks like any other: that it
+was merged shows only to whoever tries to bring it back (fault 6000), which no reading may do, and in a webhook, which
+a company may not have. Nothing is owed and nothing is lost then, so it is carried as what it looks like, and the words
+say what else it may be.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from reconcile.compare.canonical import is_live
-from reconcile.compare.rules import DEPENDS, FIXED, MERGED
+from reconcile.compare.rules import DEPENDS, FIXED, MAYBE_MERGED, MERGED
 from reconcile.model.changes import Agreement, Comparison, Decision
 from reconcile.model.entities import Entity, Side, key_of
 from reconcile.model.findings import Finding, Severity
@@ -62,7 +67,11 @@ def with_merges(
         billing: what was read from ReliaBills.
     """
     told = dict(comparisons)
-    for merge in merges(comparisons, books, billing):
+    suspects = list(_suspects(comparisons, books, billing))
+    told[Entity.CUSTOMER] = _with_notes(
+        company, told[Entity.CUSTOMER], [one for one in suspects if one.documents.empty]
+    )
+    for merge in merges(suspects, books):
         key, new = key_of(Side.BOOKS, merge.gone), key_of(Side.BOOKS, merge.into)
         customers = told[Entity.CUSTOMER]
         linked = bool((customers.pairs["books_id"] == merge.into).any())
@@ -76,12 +85,31 @@ def with_merges(
     return told
 
 
-def merges(comparisons: Mapping[Entity, Comparison], books: Snapshots, billing: Snapshots) -> Iterator[Merge]:
+@dataclass(frozen=True, slots=True)
+class _Suspect:
+    """A linked customer that is inactive in QuickBooks; ``documents`` are its own in ReliaBills (:func:`_owners`)."""
+
+    books_id: str
+    billing_id: str
+    documents: pd.DataFrame
+
+
+def merges(suspects: Iterable[_Suspect], books: Snapshots) -> Iterator[Merge]:
     """Linked customers, inactive in QuickBooks, whose documents in ReliaBills are all one other customer's there."""
-    customers = books[Entity.CUSTOMER].frame.set_index("id")
-    active = customers.index[is_live(customers).to_numpy()]
+    customers = books[Entity.CUSTOMER].frame
+    active = set(customers["id"][is_live(customers).to_numpy()])
+    for one in suspects:
+        own = one.documents
+        owners = own["here"].dropna().unique()
+        if len(owners) == 1 and owners[0] != one.books_id and owners[0] in active:
+            documents = {e: frozenset(own["id"][(own["entity"] == str(e)).to_numpy()]) for e in _DOCUMENTS}
+            yield Merge(one.books_id, str(owners[0]), one.billing_id, documents)
+
+
+def _suspects(comparisons: Mapping[Entity, Comparison], books: Snapshots, billing: Snapshots) -> Iterator[_Suspect]:
+    customers = books[Entity.CUSTOMER].frame
+    inactive = customers["id"][~is_live(customers).to_numpy()]
     links = comparisons[Entity.CUSTOMER].pairs
-    inactive = customers.index.difference(active)
     suspects = links[
         among(links["books_id"], inactive) & among(links["billing_id"], billing[Entity.CUSTOMER].frame["id"])
     ]
@@ -89,11 +117,7 @@ def merges(comparisons: Mapping[Entity, Comparison], books: Snapshots, billing: 
         return
     owned = pd.concat([_owners(entity, comparisons, books, billing) for entity in _DOCUMENTS], ignore_index=True)
     for gone, billing_id in zip(suspects["books_id"], suspects["billing_id"], strict=True):
-        own = owned[(owned["there"] == billing_id).to_numpy(dtype=bool)]
-        owners = own["here"].dropna().unique()
-        if len(owners) == 1 and owners[0] != gone and owners[0] in active:
-            documents = {e: frozenset(own["id"][(own["entity"] == str(e)).to_numpy()]) for e in _DOCUMENTS}
-            yield Merge(str(gone), str(owners[0]), str(billing_id), documents)
+        yield _Suspect(str(gone), str(billing_id), owned[(owned["there"] == billing_id).to_numpy(dtype=bool)])
 
 
 def documents_to_read(
@@ -165,6 +189,40 @@ def _waiting(comparison: Comparison, ids: frozenset[str]) -> Comparison:
     asked = {keys[key] for key in moved}
     findings = tuple(one for one in comparison.findings if one.check != FIXED or one.record_id not in asked)
     return replace(comparison, changes=changes, differences=differences, findings=findings)
+
+
+def _with_notes(company: str, customers: Comparison, suspects: Sequence[_Suspect]) -> Comparison:
+    """The comparison, with a note on each of these that becomes inactive in ReliaBills now."""
+    differences, changes = customers.differences, customers.changes.set_index("key")
+    by_key = {key_of(Side.BOOKS, one.books_id): one for one in suspects}
+    carried = (differences["field"] == "active") & (differences["decision"] == Decision.TO_BILLING)
+    ending = set(differences["key"][carried.to_numpy(dtype=bool)])
+    notes = [_maybe(company, one, str(changes.loc[key, "label"])) for key, one in by_key.items() if key in ending]
+    return replace(customers, findings=(*customers.findings, *notes)) if notes else customers
+
+
+def _maybe(company: str, suspect: _Suspect, name: str) -> Finding:
+    told = f'customer:{Side.BOOKS}:ID customer:{Side.BILLING}:{suspect.billing_id} --because "merged in QuickBooks"'
+    return Finding(
+        check=MAYBE_MERGED,
+        severity=Severity.NOTE,
+        entity=Entity.CUSTOMER,
+        side=Side.BOOKS,
+        record_id=suspect.books_id,
+        label=name,
+        amount=None,
+        currency="",
+        sentence=(
+            f"Customer {name} is inactive in QuickBooks, and ReliaBills follows. It has no invoice and no payment on "
+            "both sides, so it would look the same had it been merged into another customer."
+        ),
+        remedy=(
+            "Nothing, if it was only made inactive. If it was merged, enter what ReliaBills keeps with it (auto pay, "
+            "recurring invoices) with the other customer. Or let it become that one before this is carried: "
+            f"`reconcile relink {company} {told}`, where ID is the other customer's in QuickBooks."
+        ),
+        customer=name,
+    )
 
 
 def _finding(company: str, merge: Merge, books: Snapshots, billing: Snapshots, *, linked: bool) -> Finding:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconcile.compare.merging import documents_to_read
-from reconcile.compare.rules import DEPENDS, MERGED
+from reconcile.compare.rules import DEPENDS, INACTIVE, MAYBE_MERGED, MERGED
 from reconcile.model.changes import Decision
 from reconcile.model.entities import Entity, Side
 from reconcile.model.findings import Finding, Severity
@@ -34,8 +34,12 @@ def merged_into(trade: Trade, into: str) -> None:
         trade.books.change(entity, record_id, customer_id=into)
 
 
+def told(trade: Trade) -> list[Finding]:
+    return [one for comparison in trade.compare().values() for one in comparison.findings]
+
+
 def held(trade: Trade) -> list[Finding]:
-    return [one for c in trade.compare().values() for one in c.findings if one.severity is not Severity.NOTE]
+    return [one for one in told(trade) if one.severity is not Severity.NOTE]
 
 
 def test_a_merge_is_one_question_with_the_command_and_nothing_is_written_meanwhile(amy: Trade) -> None:
@@ -102,15 +106,54 @@ def test_an_invoice_that_also_changed_otherwise_keeps_its_own_question(amy: Trad
     merged_into(amy, "q9")
     amy.books.change(Entity.INVOICE, "q5", memo="theirs")
     amy.billing.change(Entity.INVOICE, "r5", memo="ours")
-    told = {one.record_id: one for one in held(amy)}
-    assert set(told) == {"q1", "q5"}
-    assert "memo to the customer changed on both sides" in told["q5"].sentence
+    waiting = {one.record_id: one for one in held(amy)}
+    assert set(waiting) == {"q1", "q5"}
+    assert "memo to the customer changed on both sides" in waiting["q5"].sentence
 
 
 def test_a_customer_who_merely_became_inactive_is_carried(trade: Trade) -> None:
     trade.both_have("customer", "q1", "r1", "Amy")
     trade.books.change(Entity.CUSTOMER, "q1", active=False)
     assert [str(one.action) for one in trade.plan().plan.writes()] == ["deactivate"]
+
+
+def test_of_a_customer_without_documents_a_merge_cannot_be_seen_and_the_words_say_so(trade: Trade) -> None:
+    trade.both_have("customer", "q1", "r1", "Amy")
+    trade.both_have("customer", "q9", "r9", "Bert")
+    trade.both_have("invoice", "q11", "r11", "103", "q9", 100)
+    trade.books.change(Entity.CUSTOMER, "q1", active=False)
+    assert [(one.label, str(one.action)) for one in trade.plan().plan.writes()] == [("Amy", "deactivate")]
+    (note,) = told(trade)
+    assert (note.check, note.severity, note.record_id) == (MAYBE_MERGED, Severity.NOTE, "q1")
+    assert "it would look the same had it been merged into another customer" in note.sentence
+    assert "`reconcile relink COMPANY customer:books:ID customer:billing:r1 --because" in note.remedy
+    assert "auto pay, recurring invoices" in note.remedy
+
+
+@pytest.mark.parametrize("known", ["documents", "inactive before", "inactive on both sides"])
+def test_nothing_is_said_of_a_merge_where_it_would_show_or_nothing_is_carried(trade: Trade, known: str) -> None:
+    active = known != "inactive before"
+    trade.both_have("customer", "q1", "r1", "Amy", active=active)
+    if known == "documents":
+        trade.both_have("invoice", "q11", "r11", "103", "q1", 0)
+    trade.books.change(Entity.CUSTOMER, "q1", active=False)
+    if known == "inactive on both sides":
+        trade.billing.change(Entity.CUSTOMER, "r1", active=False)
+    assert MAYBE_MERGED not in {one.check for one in told(trade)}
+
+
+def test_what_reliabills_makes_for_a_customer_that_is_gone_by_such_a_merge_waits_and_says_what_to_do(
+    trade: Trade,
+) -> None:
+    trade.both_have("customer", "q1", "r1", "Amy")
+    trade.both_have("product", "q2", "r2", "Rocks")
+    trade.books.change(Entity.CUSTOMER, "q1", active=False)
+    trade.billing.invoice("r5", "100", "r1", 1000, product="r2")
+    planned = trade.plan()
+    assert list(planned.plan.writes()) == []  # the customer owes in ReliaBills, and stays active there
+    (waiting,) = [one for one in planned.findings if one.check == INACTIVE]
+    assert (waiting.entity, waiting.record_id) == (Entity.INVOICE, "r5")
+    assert "QuickBooks refuses that for a customer that was merged into another one" in waiting.remedy
 
 
 def test_a_delta_also_reads_the_documents_of_customers_that_became_inactive(amy: Trade) -> None:

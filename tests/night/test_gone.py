@@ -6,15 +6,19 @@ from datetime import timedelta
 
 import pytest
 import requests
+from sqlalchemy import select
 from typer.testing import CliRunner
 
 from reconcile import reach
 from reconcile.cli import app
+from reconcile.errors import StepFailedError
 from reconcile.model.runs import Outcome
+from reconcile.sandbox.billing.schema import Customer
 from reconcile.sides.quickbooks import reader
 from tests.night.conftest import COMPANY, World
 from tests.night.desks import (
     agreed,
+    billing,
     billing_rows,
     customer_in_books,
     delete_in_books,
@@ -80,6 +84,31 @@ def test_a_merge_in_quickbooks_waits_as_one_question_and_the_proposed_relink_set
     assert billing_rows(world, "select count(*) from customers") == [(1,)]
     quiet(world, "Cool Cars Inc", mode=mode)
     assert "name" in why(world, "Cool Cars Inc")
+
+
+def test_a_merge_of_a_customer_without_documents_looks_like_an_inactive_one_and_the_night_says_so(
+    world: World,
+) -> None:
+    world.new_customer_in_books("Cool Cars")
+    world.new_customer_in_books("Cool Cars Inc")
+    world.new_product_in_books("Gardening")
+    sell_in_books(world, "1001", "Cool Cars Inc", line_in_books(world, "Gardening", "4", "25"))
+    agreed(world)
+    merge_in_books(world, "Cool Cars", "Cool Cars Inc")
+
+    agreed(world)
+    assert [(step, action) for step, action, _ in writes(world)] == [("customer", "deactivate")]
+    (note,) = [one for one in findings(world) if one["check"] == "inactive_or_merged_in_quickbooks"]
+    assert note["severity"] == "note"
+    assert "same had it been merged into another customer" in note["sentence"]
+    inactive = "select account_name from customers where not active"
+    assert billing_rows(world, inactive) == [("Cool Cars",)]
+
+    quiet(world)
+    with billing(world) as session:
+        session.scalars(select(Customer).filter_by(account_name="Cool Cars")).one().active = True
+    with pytest.raises(StepFailedError, match=r"was merged into another one there.*`reconcile relink`"):
+        world.sync()
 
 
 def test_deleted_in_quickbooks_voided_in_reliabills_where_the_company_says_so_and_never_made_again(

@@ -47,6 +47,11 @@ _ABOUT_CONTENT = frozenset({"2010", "2040", "2050", "2060", "2070", "2210", "607
 """Spelling, length, dates, sums: judged by the request alone, whatever state the company is in."""
 _UNCERTAIN = ("unexpected internal error", "unexpected error occurred", "wait a few minutes")
 _NAME_LOCK = "one name at a time"
+_ENDED = "list element that has been deleted"
+_MERGED = (
+    "the customer or product cannot be brought back in QuickBooks; most likely it was merged into another one there",
+    "Link the one in ReliaBills with that other one (`reconcile relink`), or make it inactive in ReliaBills again.",
+)
 
 _EXPLAINED: dict[str, tuple[str, str]] = {
     "100": ("QuickBooks did not accept the connection", "Connect this company to QuickBooks again."),
@@ -160,6 +165,8 @@ def explain(fault: Fault) -> str:
     meaning, remedy = _EXPLAINED.get(
         fault.code, ("QuickBooks refused it", "Read QuickBooks' own words and change the record accordingly.")
     )
+    if fault.code == BUSINESS_RULE and _ENDED in f"{fault.message} {fault.detail}".lower():
+        meaning, remedy = _MERGED
     own = fault.detail or fault.message
     quoted = f' QuickBooks says: "{_short(own)}"' if own else ""
     element = f" (field {_short(fault.element)})" if fault.element else ""

@@ -100,3 +100,10 @@ def test_internal_errors_and_repeated_requests_do_not_prove_that_nothing_happene
 def test_the_lock_on_names_is_recognised() -> None:
     assert name_locked(Fault("6000", "", "You can only add or edit one name at a time. Please try again."))
     assert not name_locked(Fault("6240", "", "one name at a time"))
+
+
+def test_what_was_merged_into_another_is_told_apart_from_other_rules() -> None:
+    merged = Fault("6000", "A business validation error", "You cannot modify a list element that has been deleted.")
+    assert "merged into another one" in explain(merged)
+    assert "`reconcile relink`" in explain(merged)
+    assert "merged" not in explain(Fault("6000", "A business validation error", "The date is too old."))

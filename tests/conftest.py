@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -23,6 +24,13 @@ settings.register_profile("the same histories each time", derandomize=True, dead
 settings.register_profile("fresh histories", deadline=None, print_blob=True)
 settings.load_profile("fresh histories" if os.environ.get("FRESH_HISTORIES") else "the same histories each time")
 _EITHER = ["sqlite", "postgresql"]
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector look no more at what stays, modules and the tests themselves, and seldom at what is old."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(700, 10, 100)
 
 
 @pytest.fixture(scope="session")

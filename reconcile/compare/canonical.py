@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 
 from reconcile.errors import IncompletePullError
 from reconcile.model.entities import FIELDS, ROW_FIELDS, ROWS_COLUMN, Entity, Field, Kind, Side, label_column
-from reconcile.model.lookup import among, arrow, as_column
+from reconcile.model.lookup import among, arrow, as_column, as_index, looked_up, places
 from reconcile.model.money import from_scaled, show
 from reconcile.model.rows import NO_ROWS, rows_from_text, rows_text, rows_texts
-from reconcile.model.snapshot import Snapshot
+from reconcile.model.snapshot import Snapshot, missing
 
 TO_BILLING_KEY = '"billing:'
 """How a reference to a record that was only in billing begins inside a canonical text."""
@@ -58,12 +58,13 @@ class References:
     def including(self, entity: Entity, pairs: pd.DataFrame, books: Snapshot, billing: Snapshot) -> References:
         """The same references, knowing these pairs and these records as well."""
         grown = References({**self.pairs, entity: pairs}, self.labels)
-        known = [
-            pd.Series(snapshot.frame[label_column(entity)].array, index=grown.keys(side, entity, snapshot.frame["id"]))
-            for side, snapshot in ((Side.BOOKS, books), (Side.BILLING, billing))
-        ]
-        labels = pd.concat(known).dropna()
-        return References(grown.pairs, {**self.labels, entity: labels[~labels.index.duplicated()]})
+        sides = ((Side.BOOKS, books), (Side.BILLING, billing))
+        keys = pa.concat_arrays([arrow(grown.keys(side, entity, snapshot.frame["id"])) for side, snapshot in sides])
+        labels = pa.concat_arrays([arrow(snapshot.frame[label_column(entity)]) for _, snapshot in sides])
+        keys, labels = keys.filter(labels.is_valid()), labels.drop_null()
+        first = pa.array(places(keys, keys) == np.arange(len(keys)))
+        known = as_column(labels.filter(first), as_index(keys.filter(first)))
+        return References(grown.pairs, {**self.labels, entity: known})
 
     def keys(self, side: Side, entity: Entity, ids: pd.Series[str]) -> pd.Series[str]:
         """The keys of records of ``entity`` given by their ids on ``side``; a missing id has no key.
@@ -113,7 +114,7 @@ class References:
         """What a person knows these records by; missing where they were never read."""
         if entity not in self.labels:
             return pd.Series(None, index=keys.index, dtype="str")
-        return keys.map(self.labels[entity]).astype("str")
+        return looked_up(keys, self.labels[entity].index, self.labels[entity])
 
     def label_of(self, entity: Entity, key: str) -> str:
         """What a person knows this record by; the key itself where it was never read."""
@@ -151,7 +152,8 @@ def canonical(snapshot: Snapshot, references: References, ids: pd.Index[str] | N
         IncompletePullError: the same id occurs twice, so that the pull cannot have been what the side holds.
     """
     entity, side = snapshot.entity, snapshot.side
-    frame = snapshot.frame.set_index("id")
+    columns = {str(name): snapshot.frame[name].array for name in snapshot.frame if name != "id"}
+    frame = pd.DataFrame(columns, index=pd.Index(snapshot.frame["id"]), copy=False)
     if not frame.index.is_unique:
         twice = frame.index[frame.index.duplicated()][0]
         raise IncompletePullError(
@@ -163,7 +165,9 @@ def canonical(snapshot: Snapshot, references: References, ids: pd.Index[str] | N
     for reference in references_of(FIELDS[entity]):
         frame[reference.name] = references.keys(side, cast("Entity", reference.to), frame[reference.name])
     if entity in ROWS_COLUMN:
-        frame[ROWS_COLUMN[entity]] = _texts(snapshot, references, ids).reindex(frame.index).fillna(NO_ROWS)
+        texts = _texts(snapshot, references, ids)
+        owners = pd.Series(frame.index, index=frame.index)
+        frame[ROWS_COLUMN[entity]] = looked_up(owners, texts.index, texts).fillna(NO_ROWS)
     return frame
 
 
@@ -173,7 +177,10 @@ def _texts(snapshot: Snapshot, references: References, ids: pd.Index[str] | None
         reference.name: references.keys(snapshot.side, cast("Entity", reference.to), rows[reference.name])
         for reference in references_of(ROW_FIELDS[snapshot.entity])
     }
-    return rows_texts(snapshot.entity, rows.assign(**keys))
+    return rows_texts(snapshot.entity, rows.assign(**keys) if len(rows) else rows)
+
+
+_WORDS = {"label": "str", "customer": "str", "amount": "Int64", "currency": "str"}
 
 
 def described(entity: Entity, frame: pd.DataFrame, references: References) -> pd.DataFrame:
@@ -187,19 +194,22 @@ def described(entity: Entity, frame: pd.DataFrame, references: References) -> pd
     Returns:
         A frame with the index of ``frame``; the amount is an invoice's total or all that a payment settles.
     """
-    nothing = pd.Series(pd.NA, index=frame.index, dtype="Int64")
-    currency = frame["currency"] if "currency" in frame else pd.Series(None, index=frame.index, dtype="str")
-    label, customer, amount = frame[label_column(entity)], pd.Series(None, index=frame.index, dtype="str"), nothing
+    known = {"label": frame[label_column(entity)]}
+    if "currency" in frame:
+        known["currency"] = frame["currency"]
     if entity is Entity.CUSTOMER:
-        customer = frame["display_name"]
+        known["customer"] = frame["display_name"]
     if "customer_id" in frame:
-        customer = references.label(Entity.CUSTOMER, frame["customer_id"])
+        known["customer"] = references.label(Entity.CUSTOMER, frame["customer_id"])
     if entity is Entity.INVOICE:
-        amount = frame["total"]
+        known["amount"] = frame["total"]
     if entity is Entity.PAYMENT:
-        amount = frame["amount"].add(frame["credit"], fill_value=0)
-        label = label.fillna("of " + frame["payment_date"]).fillna("without a date")
-    return pd.DataFrame({"label": label, "customer": customer, "amount": amount, "currency": currency})
+        known["amount"] = frame["amount"].add(frame["credit"], fill_value=0)
+        known["label"] = known["label"].fillna("of " + frame["payment_date"]).fillna("without a date")
+    columns = {
+        name: known[name].array if name in known else missing(dtype, len(frame)) for name, dtype in _WORDS.items()
+    }
+    return pd.DataFrame(columns, index=frame.index, copy=False)
 
 
 def is_live(frame: pd.DataFrame) -> pd.Series[bool]:

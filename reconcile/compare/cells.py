@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, cast
 
 import numpy as np
@@ -70,6 +71,11 @@ _CELL_COLUMNS: dict[str, Any] = {
 }
 
 
+@cache
+def _no_cells() -> pd.DataFrame:
+    return pd.DataFrame(columns=list(_CELL_COLUMNS)).astype(_CELL_COLUMNS)
+
+
 class Cells:
     """The single fields that are not quiet: one row each, with the verdict and what is decided about it.
 
@@ -97,8 +103,9 @@ class Cells:
             part["verdict"] = own[rows]
             _decide(part, paired, of, policy)
             parts.append(part)
-        frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(_CELL_COLUMNS))
-        cells = cls(paired.entity, frame.astype(_CELL_COLUMNS))
+        if not parts:
+            return cls(paired.entity, _no_cells().copy())
+        cells = cls(paired.entity, pd.concat(parts, ignore_index=True).astype(_CELL_COLUMNS))
         cells._hold_undone(paired)
         return cells
 
@@ -149,12 +156,16 @@ class Cells:
 
     def decide(self, which: pd.Series[bool], decision: Decision, reason: str) -> None:
         """These cells are decided otherwise than by the truth table."""
+        if not which.any():
+            return
         self.frame.loc[which, "decision"] = decision
         for name, words in (("check", ""), ("reason", reason), ("remedy", "")):
             self.frame.loc[which, name] = words
 
     def hold(self, which: pd.Series[bool], check: str, reason: str, remedy: str) -> None:
         """These cells are not carried."""
+        if not which.any():
+            return
         self.frame.loc[which, "decision"] = Decision.HELD
         for name, words in (("check", check), ("reason", reason), ("remedy", remedy)):
             self.frame.loc[which, name] = words

@@ -104,17 +104,9 @@ def compare_all(
     resolutions = tuple(resolutions)
     for entity in Entity:
         sides = books[entity], billing[entity]
-        comparison = compare(
-            entity,
-            *sides,
-            agreements[entity],
-            references,
-            policy,
-            percents=percents,
-            resolutions=resolutions,
-        )
-        comparisons[entity] = comparison
-        references = references.including(entity, comparison.pairs, *sides)
+        both = dict(zip(Side, sides, strict=True))
+        comparer = _Comparer(entity, both, agreements[entity], references, policy or Policy(), percents, resolutions)
+        comparisons[entity], references = comparer.comparison(), comparer.references
         if entity is Entity.TAX_RATE:
             percents = percents_of(*sides, references)
     return with_merges(company, comparisons, books, billing)

@@ -143,11 +143,11 @@ class _Matcher:
         self.frames = {side: frame for side, (_, frame) in sides.items()}
         self.references = references
         self.ended = {side: pd.Index(agreement.tombstones[f"{side}_id"]) for side in Side}
-        linked = agreement.frame[list(LINK_COLUMNS)].assign(linked=True)
-        self.pairs = linked.astype(PAIR_COLUMNS).reset_index(drop=True)
+        linked = {name: agreement.frame[name].array for name in LINK_COLUMNS} | {"linked": True}
+        index = pd.RangeIndex(len(agreement.frame))
+        self.pairs = pd.DataFrame(linked, index=index, copy=False).astype(PAIR_COLUMNS)
         self.left = {
-            side: frame.index.difference(pd.Index(self.pairs[f"{side}_id"]), sort=False)
-            for side, frame in self.frames.items()
+            side: frame.index[~among(frame.index, self.pairs[f"{side}_id"])] for side, frame in self.frames.items()
         }
         self.withheld: dict[Side, list[str]] = {side: [] for side in Side}
         self.findings: list[Finding] = []
@@ -187,6 +187,8 @@ class _Matcher:
                 self._add_pairs([books_id], [billing_id])
 
     def _add_pairs(self, books_ids: Any, billing_ids: Any) -> None:
+        if not len(books_ids):
+            return
         matched = pd.DataFrame({"books_id": books_ids, "billing_id": billing_ids, "linked": False})
         self.pairs = pd.concat([self.pairs, matched.astype(PAIR_COLUMNS)], ignore_index=True)
         self._take(Side.BOOKS, books_ids)
@@ -194,6 +196,8 @@ class _Matcher:
 
     def _leave_out_ended(self) -> None:
         for side in Side:
+            if not len(self.ended[side]):
+                continue
             ended = self.left[side].intersection(self.ended[side], sort=False)
             live = is_live(self.frames[side].loc[ended])
             for record_id in ended[live.to_numpy()]:
@@ -355,7 +359,8 @@ class _Matcher:
             )
 
     def _take(self, side: Side, ids: Any) -> None:
-        self.left[side] = self.left[side].difference(pd.Index(ids, dtype="str"), sort=False)
+        if len(ids):
+            self.left[side] = self.left[side][~among(self.left[side], ids)]
 
     def _withhold(self, side: Side, ids: Any) -> None:
         self.withheld[side].extend(ids)
@@ -405,11 +410,15 @@ def natural_keys(entity: Entity, frames: Mapping[Side, pd.DataFrame]) -> Sequenc
         entity: kind of record.
         frames: canonical frames per side.
     """
+    texts: dict[tuple[Side, Any], pd.Series[str]] = {}
+
+    def text(side: Side, column: Any) -> pd.Series[str]:
+        if (side, column) not in texts:
+            texts[side, column] = column(frames[side])
+        return texts[side, column]
 
     def level(name: str, *columns: Any, **how: bool) -> Level:
-        return Level(
-            name, {side: _joined([column(frame) for column in columns]) for side, frame in frames.items()}, **how
-        )
+        return Level(name, {side: _joined([text(side, column) for column in columns]) for side in frames}, **how)
 
     match entity:
         case Entity.CUSTOMER:
@@ -453,7 +462,11 @@ def natural_keys(entity: Entity, frames: Mapping[Side, pd.DataFrame]) -> Sequenc
 
 
 def _text(column: str) -> Any:
-    return lambda frame: frame[column].astype("str").where(frame[column].notna())
+    def text(frame: pd.DataFrame) -> pd.Series[str]:
+        own = frame[column]
+        return own if own.dtype == "str" else own.astype("str").where(own.notna())
+
+    return text
 
 
 def _folded(column: str) -> Any:
@@ -470,9 +483,9 @@ def _invoices_paid(frame: pd.DataFrame) -> pd.Series[str]:
 
 def _joined(columns: Sequence[pd.Series[str]]) -> pd.Series[str]:
     first, *others = columns
-    key = first.astype("str")
+    key = first
     for other in others:
-        key = key + _BETWEEN + other.astype("str")
+        key = key + _BETWEEN + other
     return key
 
 

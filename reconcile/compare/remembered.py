@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 from typing import cast
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pyarrow import json as arrow_json
 
 from reconcile.compare.canonical import References
@@ -14,6 +17,7 @@ from reconcile.compare.policy import written_fields
 from reconcile.errors import ReconcileError
 from reconcile.model.changes import UNDONE, Agreement
 from reconcile.model.entities import Entity, Kind
+from reconcile.model.lookup import arrow
 from reconcile.model.rows import NO_ROWS
 
 _ARROW = {"str": pa.large_string(), "Int64": pa.int64(), "boolean": pa.bool_()}
@@ -23,6 +27,7 @@ _EXACT = {  # without it, pyarrow gives integers with missing values as floats
     pa.bool_(): pd.BooleanDtype(),
 }
 _SMALLEST_BLOCK = 1 << 20
+_NOTHING, _COMMA = pa.scalar("", pa.large_string()), pa.scalar(",", pa.large_string())
 
 
 def remembered(agreement: Agreement, references: References) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -41,36 +46,35 @@ def remembered(agreement: Agreement, references: References) -> tuple[pd.DataFra
         ReconcileError: what was remembered cannot be read.
     """
     fields = written_fields(agreement.entity)
-    texts = agreement.frame["fields"].reset_index(drop=True)
-    values = _parsed(agreement.entity, texts.fillna("{}"))
+    texts = agreement.frame["fields"]
+    values = _parsed(agreement.entity, pc.fill_null(arrow(texts), "{}"))
     for of in fields:
         if of.kind is Kind.REF:
             values[of.name] = references.current(cast("Entity", of.to), values[of.name])
         elif of.kind is Kind.ROWS:
             values[of.name] = references.current_rows(agreement.entity, values[of.name].fillna(NO_ROWS))
-    disputed = "," + agreement.frame["unsettled"].reset_index(drop=True).fillna("") + ","
-    known = texts.notna()
-    settled = {of.name: known & ~disputed.str.contains(f",{of.name},", regex=False) for of in fields}
-    flags = pd.DataFrame(settled, index=values.index).astype(bool)
-    undone = pd.DataFrame(False, index=values.index, columns=flags.columns)
-    if disputed.str.contains(UNDONE, regex=False).any():
-        undone = undone.assign(
-            **{of.name: disputed.str.contains(f",{UNDONE}{of.name},", regex=False).astype(bool) for of in fields}
-        )
-    return values, flags, undone
+    known, unsettled = texts.notna().to_numpy(), pc.fill_null(arrow(agreement.frame["unsettled"]), "")
+    disputed = pc.binary_join_element_wise(_NOTHING, unsettled, _NOTHING, _COMMA)
+    settled = {of.name: known & ~_naming(of.name, disputed) for of in fields}
+    undone = {of.name: _naming(f"{UNDONE}{of.name}", disputed) for of in fields}
+    return values, pd.DataFrame(settled, index=values.index), pd.DataFrame(undone, index=values.index)
 
 
-def _parsed(entity: Entity, texts: pd.Series[str]) -> pd.DataFrame:
+def _naming(name: str, disputed: pa.Array) -> NDArray[np.bool_]:
+    return np.array(pc.match_substring(disputed, f",{name},"), dtype=bool)
+
+
+def _parsed(entity: Entity, texts: pa.Array) -> pd.DataFrame:
     dtypes = {of.name: of.dtype for of in written_fields(entity)}
     index = pd.RangeIndex(len(texts))
-    if texts.empty:
+    if not len(texts):
         return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in dtypes.items()}, index=index)
-    lines = "\n".join(texts).encode()
+    lines, longest = "\n".join(texts.to_pylist()).encode(), pc.max(pc.binary_length(texts)).as_py()
     schema = pa.schema([(name, _ARROW[dtype]) for name, dtype in dtypes.items()])
     try:
         table = arrow_json.read_json(
             io.BytesIO(lines),
-            read_options=arrow_json.ReadOptions(block_size=max(_SMALLEST_BLOCK, 4 * int(texts.str.len().max()) + 2)),
+            read_options=arrow_json.ReadOptions(block_size=max(_SMALLEST_BLOCK, longest + 2)),
             parse_options=arrow_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
         )
     except pa.ArrowInvalid as error:

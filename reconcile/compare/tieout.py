@@ -10,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import product
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from reconcile.compare.canonical import References, described, is_live
 from reconcile.compare.endings import WAITS
@@ -21,7 +25,7 @@ from reconcile.compare.rounding import Sale, SoldLine, rule_behind
 from reconcile.compare.rules import CLOSED, DEPENDS, ENDED, IGNORED, NOT_CARRIED, REFUND, ROUNDING, UNREAD
 from reconcile.model.entities import Entity, Side
 from reconcile.model.findings import Finding, Severity
-from reconcile.model.lookup import among
+from reconcile.model.lookup import among, arrow, as_column, looked_up
 from reconcile.model.money import NotExactError, show, to_scaled
 from reconcile.model.snapshot import Snapshot, Snapshots
 
@@ -114,42 +118,70 @@ def control_totals(
     references = References(pairs)
     for entity in Entity:
         references = references.including(entity, pairs[entity], books[entity], billing[entity])
-    contributions = pd.concat([_contributions(sides, entity, references) for entity in Entity], ignore_index=True)
-    contributions = pd.concat([_nothing(contributions), contributions], ignore_index=True)
-    totals = contributions.groupby(["measure", "currency"], sort=False)[["books", "billing"]].sum().reset_index()
+    contributions = _contributions(sides, references)
+    counted = pd.concat([_nothing(contributions), contributions], ignore_index=True)
+    totals = counted.groupby(["measure", "currency"], sort=False)[["books", "billing"]].sum().reset_index()
     gaps = contributions[contributions["books"] != contributions["billing"]].reset_index(drop=True)
     items = _itemised(gaps, sides, references, [*findings])
-    explained = items[items["explained"].astype(bool)].groupby(["measure", "currency"])["amount"].sum()
-    keys = pd.MultiIndex.from_frame(totals[["measure", "currency"]])
-    totals["difference"] = totals["books"] - totals["billing"]
-    totals["explained"] = explained.reindex(keys).fillna(0).astype("Int64").array
-    totals["unexplained"] = totals["difference"] - totals["explained"]
+    explained = np.zeros(len(totals), dtype="int64")
+    if len(items):
+        sums = items[items["explained"].astype(bool)].groupby(["measure", "currency"])["amount"].sum()
+        keys = pd.MultiIndex.from_frame(totals[["measure", "currency"]])
+        explained = sums.reindex(keys).to_numpy(dtype="int64", na_value=0)
+    difference = (totals["books"] - totals["billing"]).to_numpy()
+    totals = totals.assign(difference=difference, explained=explained, unexplained=difference - explained)
     totals = totals[list(TOTAL_COLUMNS)].astype(TOTAL_COLUMNS)
     of_a_day = totals["measure"].str.startswith(_DAY)
     days = totals[of_a_day].sort_values(["measure", "currency"], ignore_index=True)
     return TieOut(totals[~of_a_day].reset_index(drop=True), items, days)
 
 
-def _contributions(sides: Mapping[Side, Snapshots], entity: Entity, references: References) -> pd.DataFrame:
-    """What each record adds to each measure: ``measure``, ``currency``, ``entity``, ``key``, ``books``, ``billing``."""
-    methods = _methods(sides, references) if entity is Entity.PAYMENT else pd.Series(dtype="str")
-    parts = []
-    for side in Side:
+def _contributions(sides: Mapping[Side, Snapshots], references: References) -> pd.DataFrame:
+    """What each record adds to each measure: ``measure``, ``currency``, ``key``, ``books``, ``billing``, ``entity``.
+
+    Of each entity the measures come in the order in which they are first added to, and only where something is added.
+    """
+    texts: list[tuple[pa.Array, pa.Array, pa.Array]] = []
+    amounts: dict[Side, list[NDArray[np.int64]]] = {side: [] for side in Side}
+    entities: list[NDArray[np.object_]] = []
+    for entity, side in product(Entity, Side):
         frame = sides[side][entity].frame
+        live = is_live(frame).to_numpy(dtype=bool)
         keys = references.keys(side, entity, frame["id"])
-        live = is_live(frame)
-        for measure, amounts in _measures(side, entity, frame, keys, references, methods):
-            currency = (
-                "" if isinstance(measure, str) and measure == _number_of(entity) else frame["currency"].fillna("")
-            )
-            part = pd.DataFrame({"measure": measure, "currency": currency, "key": keys, "books": 0, "billing": 0})
-            part[str(side)] = amounts.where(live, 0).astype("int64")
-            parts.append(part)
-    long = pd.concat(parts, ignore_index=True)
-    long = long[(long["books"] != 0) | (long["billing"] != 0)]
-    sums = long.groupby(["measure", "currency", "key"], sort=False)[["books", "billing"]].sum().reset_index()
-    order = {measure: place for place, measure in enumerate(long["measure"].drop_duplicates())}
-    return sums.assign(entity=str(entity)).sort_values("measure", key=lambda names: names.map(order), kind="stable")
+        for measure, measured in _measures(sides, side, entity, keys, references):
+            own = measured.to_numpy(dtype="int64", na_value=0)
+            amounts[side].append(np.where(live, own, 0))
+            amounts[side.other].append(np.zeros(len(own), dtype="int64"))
+            name = _repeated(measure, len(own)) if isinstance(measure, str) else arrow(measure)
+            counting = isinstance(measure, str) and measure == _number_of(entity)
+            currency = _repeated("", len(own)) if counting else pc.fill_null(arrow(frame["currency"]), "")
+            texts.append((name, currency, arrow(keys)))
+            entities.append(np.full(len(own), str(entity), dtype=object))
+    identified = np.concatenate([np.asarray(keys.is_valid()) for _, _, keys in texts])
+    adding = identified & np.any([np.concatenate(each) != 0 for each in amounts.values()], axis=0)
+    measures, currencies, keys = (
+        pa.concat_arrays(each).filter(pa.array(adding)).dictionary_encode() for each in zip(*texts, strict=True)
+    )
+    codes = [np.asarray(each.indices, dtype="int64") for each in (measures, currencies, keys)]
+    together = (codes[0] * len(currencies.dictionary) + codes[1]) * len(keys.dictionary) + codes[2]
+    _, first, group = np.unique(together, return_index=True, return_inverse=True)
+    order = np.lexsort((first, codes[0][first]))  # codes count measures in the order in which they are first added to
+    rows = first[order]
+    columns = {
+        name: as_column(each.dictionary.take(pa.array(code[rows])), pd.RangeIndex(len(rows)))
+        for name, each, code in zip(("measure", "currency", "key"), (measures, currencies, keys), codes, strict=True)
+    }
+    sums = {}
+    for side in Side:
+        each = np.zeros(len(rows), dtype="int64")
+        np.add.at(each, group, np.concatenate(amounts[side])[adding])
+        sums[str(side)] = each[order]
+    entity_of = pd.Series(np.concatenate(entities)[adding][rows], dtype="str")
+    return pd.DataFrame({**columns, **sums, "entity": entity_of})
+
+
+def _repeated(text: str, times: int) -> pa.Array:
+    return pa.repeat(pa.scalar(text, pa.large_string()), times)
 
 
 def _nothing(contributions: pd.DataFrame) -> pd.DataFrame:
@@ -168,50 +200,41 @@ def _number_of(entity: Entity) -> str:
 
 
 def _measures(
-    side: Side,
-    entity: Entity,
-    frame: pd.DataFrame,
-    keys: pd.Series[str],
-    references: References,
-    methods: pd.Series[str],
-) -> Iterable[tuple[Any, pd.Series[Any]]]:
+    sides: Mapping[Side, Snapshots], side: Side, entity: Entity, keys: pd.Series[str], references: References
+) -> Iterable[tuple[str | pd.Series[str], pd.Series[Any]]]:
+    """What the records of one side are measured by: the name of the measure, or of each one's own, and the amounts."""
+    frame = sides[side][entity].frame
     if entity is Entity.INVOICE:
         rates = references.keys(side, Entity.TAX_RATE, frame["tax_rate_id"])
         names = references.label(Entity.TAX_RATE, rates).fillna(rates)
-        tax = frame["tax"].fillna(0)
-        yield RECEIVABLES, frame["balance"].fillna(0)
-        yield BILLED, frame["total"].fillna(0)
-        yield TAX, tax
-        yield ("tax: " + names).fillna("tax without a rate"), tax
+        yield RECEIVABLES, frame["balance"]
+        yield BILLED, frame["total"]
+        yield TAX, frame["tax"]
+        yield ("tax: " + names).fillna("tax without a rate"), frame["tax"]
     if entity is Entity.PAYMENT:
-        amount = frame["amount"].fillna(0)
-        method = keys.map(methods).astype("str").fillna(NOT_COMPARABLE)
-        yield RECEIVED, amount
-        yield "payments by " + method, amount
-        yield _DAY + frame["payment_date"].fillna(NO_DATE) + " by " + method, amount
-        yield CREDITS, frame["credit"].fillna(0)
-    yield _number_of(entity), pd.Series(1, index=frame.index, dtype="Int64")
+        method = _methods(sides, side, keys, references)
+        yield RECEIVED, frame["amount"]
+        yield "payments by " + method, frame["amount"]
+        yield _DAY + frame["payment_date"].fillna(NO_DATE) + " by " + method, frame["amount"]
+        yield CREDITS, frame["credit"]
+    yield _number_of(entity), pd.Series(1, index=frame.index)
 
 
-def _methods(sides: Mapping[Side, Snapshots], references: References) -> pd.Series[str]:
-    """The method of each payment, by key, where the sides that have it say the same."""
-    told = []
-    for side in Side:
-        frame = sides[side][Entity.PAYMENT].frame
-        keys = references.keys(side, Entity.PAYMENT, frame["id"])
-        told.append(pd.Series(frame["method"].array, index=pd.Index(keys), dtype="str"))
-    both = pd.concat(told, axis=1, keys=["books", "billing"], join="outer")
-    present = {name: among(both.index, own.index) for name, own in zip(both.columns, told, strict=True)}
-    books, billing = both["books"], both["billing"]
-    only = books.where(~present["billing"], billing.where(~present["books"]))
-    return cast("pd.Series[str]", books.where((books == billing).to_numpy(), only))
+def _methods(
+    sides: Mapping[Side, Snapshots], side: Side, keys: pd.Series[str], references: References
+) -> pd.Series[str]:
+    """The method of each payment of a side, where the other side does not have it or says the same."""
+    own, there = sides[side][Entity.PAYMENT].frame["method"], sides[side.other][Entity.PAYMENT].frame
+    others = references.keys(side.other, Entity.PAYMENT, there["id"])
+    alike = own == looked_up(keys, others, there["method"])
+    return own.where(alike | ~among(keys, others)).fillna(NOT_COMPARABLE)
 
 
 def _itemised(
     gaps: pd.DataFrame, sides: Mapping[Side, Snapshots], references: References, findings: list[Finding]
 ) -> pd.DataFrame:
     parts = []
-    for entity in Entity:
+    for entity in Entity if len(gaps) else ():
         own = gaps[gaps["entity"] == str(entity)]
         if own.empty:
             continue

@@ -20,6 +20,8 @@ _TEXT: Any = pd.StringDtype(na_value=np.nan)
 
 def arrow(texts: Iterable[str]) -> pa.Array:
     """Texts as one Arrow array; what is missing is null."""
+    if isinstance(texts, pa.Array):
+        return texts
     if isinstance(texts, pd.Series | pd.Index):
         array = pa.array(texts.array, type=pa.large_string(), from_pandas=True)
         return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
@@ -29,6 +31,12 @@ def arrow(texts: Iterable[str]) -> pa.Array:
 def as_column(array: pa.Array, index: pd.Index[Any]) -> pd.Series[str]:
     """An Arrow array as a column of text with this index."""
     return pd.Series(_TEXT.__from_arrow__(array), index=index)
+
+
+def as_index(array: pa.Array) -> pd.Index[str]:
+    """An Arrow array as an index of text."""
+    index: pd.Index[str] = pd.Index(_TEXT.__from_arrow__(array))
+    return index
 
 
 def among(values: pd.Series[str] | pd.Index[str], wanted: Iterable[str]) -> NDArray[np.bool_]:

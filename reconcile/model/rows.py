@@ -143,6 +143,8 @@ def rows_texts(entity: Entity, frame: pd.DataFrame) -> pd.Series[str]:
     Returns:
         The texts, indexed by ``parent_id``; records without child rows do not occur (their text is :data:`NO_ROWS`).
     """
+    if frame.empty:
+        return pd.Series(name=ROWS_COLUMN[entity], index=pd.Index([], dtype="str", name="parent_id"), dtype="str")
     rows = _applications(frame) if entity is Entity.PAYMENT else frame.sort_values(["parent_id", "position"])
     columns = [_json_values(rows[field.name], field.kind) for field in ROW_FIELDS[entity]]
     items = _join(pa.scalar("["), *columns, pa.scalar("]"))

@@ -54,7 +54,7 @@ def conform(frame: pd.DataFrame, dtypes: Mapping[str, str]) -> pd.DataFrame:
     """
     there, length = set(frame.columns), len(frame)
     columns = {
-        name: _as(frame[name], dtype) if name in there else _missing(dtype, length) for name, dtype in dtypes.items()
+        name: _as(frame[name], dtype) if name in there else missing(dtype, length) for name, dtype in dtypes.items()
     }
     return pd.DataFrame(columns, index=pd.RangeIndex(length))
 
@@ -81,7 +81,8 @@ def _nothing(dtype: str) -> Any:
     return pd.array([pd.NA], dtype=_known(dtype))
 
 
-def _missing(dtype: str, length: int) -> Any:
+def missing(dtype: str, length: int) -> Any:
+    """So many missing values of that dtype."""
     return _nothing(dtype).take(np.full(length, -1), allow_fill=True)
 
 

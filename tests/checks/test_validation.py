@@ -151,7 +151,7 @@ def test_what_is_no_address_is_no_e_mail(company: Any) -> None:
 
 
 def test_every_blank_there_is_separates_addresses() -> None:
-    characters = pd.Series([chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000], dtype="str")
+    characters = pd.Series([chr(code) for code in range(0xD800)], dtype="str")
     separating = set(characters[columns.contains(characters, customers._SEPARATORS)])
     assert separating == {",", ";", *(one for one in characters if re.match(r"\s", one))}
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import pandas as pd
+import pyarrow as pa
 
 from reconcile.compare.canonical import References, canonical, is_live, references_of
 from reconcile.compare.cells import KEPT_WHEN_VOID
@@ -34,7 +35,7 @@ from reconcile.model.changes import Agreement, Comparison, Decision, Verdict, wi
 from reconcile.model.entities import FIELDS, ROW_FIELDS, ROWS_COLUMN, Entity, Side, key_of, side_and_id
 from reconcile.model.findings import Finding, Severity
 from reconcile.model.guards import Guard, Permission
-from reconcile.model.lookup import among
+from reconcile.model.lookup import among, arrow, looked_up
 from reconcile.model.plan import Action, Operation, Plan
 from reconcile.model.snapshot import Snapshots
 
@@ -179,7 +180,7 @@ class _Planner:
             pairs = comparisons[entity].pairs
             self.references = self.references.including(entity, pairs, *(sides[side][entity] for side in Side))
         self.held = self._held_by_findings(findings)
-        self.there: dict[tuple[Side, Entity], pd.Index[str]] = {}
+        self.there: dict[tuple[Side, Entity], pa.Array] = {}
         self.notes: list[Finding] = []
         self.waits: list[tuple[Node, Node]] = []
 
@@ -225,16 +226,17 @@ class _Planner:
     def step(self, entity: Entity) -> list[Operation]:
         """The operations of one push step, in the order in which they are done."""
         own = frozenset(self.held[entity])
-        self._hold_disputed(entity)
-        changes = self.comparisons[entity].changes
-        changes = changes[~among(changes["key"], own)]
+        changes, ended = self.comparisons[entity].changes, list(self._unlinked(entity))
+        if len(changes):
+            self._hold_disputed(entity)
+            changes = changes[~among(changes["key"], own)]
         if len(changes):
             changes = self._without_dependants(entity, self._without_dead(entity, changes))
+        if changes.empty:
+            self._say_what_is_there(entity, changes)
+            return ended
         new = changes[changes["verdict"].isin(_NEW) & ~changes["held"].astype(bool)]
         self._say_what_is_there(entity, new)
-        ended = list(self._unlinked(entity))
-        if changes.empty:
-            return ended
         operations = [
             *ended,
             *self._forgotten(entity, changes),
@@ -249,8 +251,11 @@ class _Planner:
         carried = pd.Series(True, index=changes.index)
         for verdict, side in _NEW.items():
             new = changes[(changes["verdict"] == verdict) & ~changes["held"].astype(bool)]
-            frame = self.sides[side][entity].frame.set_index("id").reindex(pd.Index(new[f"{side}_id"]))
-            dead = new[~is_live(frame).to_numpy()]
+            if new.empty:
+                continue
+            frame = self.sides[side][entity].frame
+            live = pd.Series(is_live(frame).array.astype("boolean"))
+            dead = new[~looked_up(new[f"{side}_id"], frame["id"], live).fillna(value=True).to_numpy(dtype=bool)]
             if dead.empty:
                 continue
             dead = dead[~among(dead[f"{side}_id"], self._in_use(entity, side))]
@@ -324,15 +329,17 @@ class _Planner:
         parts = [
             pd.DataFrame(
                 {
-                    "key": ids.map(keys).array,
+                    "key": looked_up(ids, keys.index, keys).array,
                     "to": str(of.to),
                     "reference": self.references.keys(side, cast("Entity", of.to), values).array,
                 }
             ).dropna()
             for ids, values, of in sources
+            if len(ids)
         ]
-        empty = pd.DataFrame({name: pd.Series(dtype="str") for name in ("key", "to", "reference")})
-        return pd.concat([empty, *parts]).drop_duplicates()
+        if not parts:
+            return pd.DataFrame({name: pd.Series(dtype="str") for name in ("key", "to", "reference")})
+        return pd.concat(parts, ignore_index=True).drop_duplicates()
 
     def _say_what_is_there(self, entity: Entity, new: pd.DataFrame) -> None:
         """Keys that a later step may refer to on each side: what is there, and what this step creates."""
@@ -340,7 +347,7 @@ class _Planner:
         paired = self.references.keys(Side.BOOKS, entity, pairs["books_id"])
         for side in Side:
             own = self.references.keys(side, entity, self.sides[side][entity].frame["id"])
-            self.there[side, entity] = pd.Index(pd.concat([paired, own, new["key"]]).unique())
+            self.there[side, entity] = pa.concat_arrays([arrow(paired), arrow(own), arrow(new["key"])])
 
     # The operations
 
@@ -463,7 +470,7 @@ class _Planner:
         """Exact values of these records, references as keys, missing as ``None``, in the order of ``ids``."""
         frame = canonical(self.sides[side][entity], self.references, ids)
         names = [of.name for of in FIELDS[entity]]
-        columns = [frame[name].astype(object).where(frame[name].notna(), None).tolist() for name in names]
+        columns = [arrow(frame[name]).to_pylist() for name in names]
         return (dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True))
 
     def _note(self, check: str, entity: Entity, row: Mapping[str, Any], what: str, remedy: str) -> None:
@@ -598,7 +605,7 @@ def _place(operation: Operation) -> tuple[Any, ...]:
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return cast("list[dict[str, Any]]", frame.to_dict("records"))
+    return cast("list[dict[str, Any]]", frame.to_dict("records")) if len(frame) else []
 
 
 def _text(value: Any) -> str:

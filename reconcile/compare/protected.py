@@ -205,6 +205,8 @@ class _Documents:
             Entity.INVOICE: ["invoice_date", "total", "balance", "tax", "tax_rate_id"],
             Entity.PAYMENT: ["payment_date", "deposited", "processed"],
         }[entity]
+        if not wanted:
+            return {}
         frame = snapshots[entity].frame
         frame = frame[among(frame["id"], wanted)].set_index("id")[names]
         if entity is Entity.INVOICE:

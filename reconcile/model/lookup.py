@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 _TEXT: Any = pd.StringDtype(na_value=np.nan)
 
 
-def arrow(texts: Iterable[str]) -> pa.Array:
-    """Texts as one Arrow array; what is missing is null."""
-    if isinstance(texts, pa.Array):
-        return texts
-    if isinstance(texts, pd.Series | pd.Index):
-        array = pa.array(texts.array, type=pa.large_string(), from_pandas=True)
+def arrow(values: Iterable[Any]) -> pa.Array:
+    """A column of a snapshot, or texts, as one Arrow array; what is missing is null."""
+    if isinstance(values, pa.Array):
+        return values
+    if isinstance(values, pd.Series | pd.Index):
+        array = pa.array(values.array, type=pa.large_string() if values.dtype == object else None, from_pandas=True)
         return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-    return pa.array(list(texts), type=pa.large_string())
+    return pa.array(list(values), type=pa.large_string())
 
 
 def as_column(array: pa.Array, index: pd.Index[Any]) -> pd.Series[str]:

@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 
 from reconcile.model.entities import FIELDS, ROW_FIELDS, Entity, Kind, Side
 from reconcile.model.findings import Finding
+from reconcile.model.lookup import arrow
 
 RECORD_COLUMNS = {"id": "str", "version": "str", "updated_at": "str"}
 ROW_COLUMNS = {"parent_id": "str", "position": "Int64"}
@@ -148,11 +149,13 @@ def _content(frame: pd.DataFrame, keys: Sequence[str]) -> Iterator[bytes]:
 
     Each part is preceded by its name, type and number of rows, so that no two contents give the same bytes.
     """
-    table = pa.Table.from_pandas(frame, preserve_index=False, nthreads=1)
+    columns = {str(name): arrow(frame[name]) for name in frame}
+    order = None
     if len(frame):
-        table = table.take(pc.sort_indices(table, sort_keys=[(key, "ascending") for key in keys]))
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        values = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+        sorting = pa.table([columns[key] for key in keys], names=list(keys))
+        order = pc.sort_indices(sorting, sort_keys=[(key, "ascending") for key in keys])
+    for name, column in columns.items():
+        values = column if order is None else column.take(order)
         yield f"{name}:{values.type}:{len(values)};".encode()
         yield _bytes(values.is_valid())
         if pa.types.is_large_string(values.type) or pa.types.is_string(values.type):

@@ -6,6 +6,7 @@ from the balances of bills and vendor credits, and of their vendor, as a payment
 
 from datetime import timedelta
 from decimal import Decimal
+from itertools import count
 from typing import Final
 
 from reconcile.sandbox.quickbooks import attachments, faults, stock
@@ -62,7 +63,7 @@ def create(state: CompanyState, resource: Resource, cleaned: JsonObject, record_
     """Store a new document, under an id of its own unless one was drawn for it."""
     body = {name: value for name, value in cleaned.items() if value != "" and name not in {"Id", "SyncToken", "sparse"}}
     state.resolve(resource, body)
-    _complete(state, resource, body, own="")
+    _complete(state, resource, body, own="", before={})
     return _spread(state, resource, None, state.add(resource, body, record_id))
 
 
@@ -76,7 +77,7 @@ def update(state: CompanyState, resource: Resource, cleaned: JsonObject) -> Json
     body = merged(resource, stored, cleaned)
     keep_currency(body, stored)
     check_period(state, stored)
-    _complete(state, resource, body, own=record.id)
+    _complete(state, resource, body, own=record.id, before=stored)
     if resource.name in _OWED and set_open_amount(state, resource.name, body) < ZERO:
         raise faults.business("The amount of the transaction is less than the payments applied to it.")
     return _spread(state, resource, stored, state.change(resource, body))
@@ -144,7 +145,7 @@ def _release(state: CompanyState, resource: Resource, record: Record) -> None:
         _spread(state, RESOURCES["BillPayment"], before, state.change(RESOURCES["BillPayment"], body))
 
 
-def _complete(state: CompanyState, resource: Resource, body: JsonObject, own: str) -> None:
+def _complete(state: CompanyState, resource: Resource, body: JsonObject, own: str, before: JsonObject) -> None:
     faults.combined(faults.required(name) for name in _REQUIRED[resource.name] if body.get(name) in (None, "", []))
     if resource.group == "attachment":
         if not body.get("Note") and not body.get("FileName"):
@@ -154,7 +155,7 @@ def _complete(state: CompanyState, resource: Resource, body: JsonObject, own: st
     body.setdefault("TxnDate", state.today().isoformat())
     _set_currency(state, body)
     check_period(state, body)
-    _number_lines(resource, body)
+    _number_lines(resource, body, before)
     if resource.name in _EXPENSES:
         faults.combined(problem for line in body["Line"] for problem in _expense_problems(state, line))
     _OWN_RULES.get(resource.name, _no_rule)(state, body, own)
@@ -169,9 +170,12 @@ def _complete(state: CompanyState, resource: Resource, body: JsonObject, own: st
         set_open_amount(state, resource.name, body)
 
 
-def _number_lines(resource: Resource, body: JsonObject) -> None:
+def _number_lines(resource: Resource, body: JsonObject, before: JsonObject) -> None:
+    """Give each line its place, and a new id unless it is one of those that the document had before."""
+    held = {str(line["Id"]) for line in before.get("Line", ()) if "Id" in line}
     # recordings number the lines of a journal entry from 0, by their ids only
-    for place, line in enumerate(body["Line"], start=0 if resource.name == "JournalEntry" else 1):
+    fresh = count(max((int(one) for one in held), default=-1 if resource.name == "JournalEntry" else 0) + 1)
+    for place, line in enumerate(body["Line"], start=1):
         if "Amount" in line:
             line["Amount"] = amount(as_decimal(line["Amount"]))
         if resource.name == "Deposit" and line.get("LinkedTxn"):
@@ -180,10 +184,12 @@ def _number_lines(resource: Resource, body: JsonObject) -> None:
                 line.pop(name, None)
             continue
         line.pop("LineNum", None)
+        given = line.pop("Id", None)
         if resource.name == "BillPayment":
-            line.pop("Id", None)
             continue
-        line["Id"] = str(line.get("Id") or place)
+        kept = str(given) in held
+        held.discard(str(given))
+        line["Id"] = str(given) if kept else str(next(fresh))
         if resource.name not in _UNNUMBERED:
             line["LineNum"] = place
 

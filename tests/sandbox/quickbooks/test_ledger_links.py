@@ -361,3 +361,33 @@ def test_a_sparse_update_of_what_was_bought_says_again_from_whom(desk: Any, kind
     assert refused.value.problems[0].detail == f"Required parameter {name} is missing in the request"
     changed = desk.post(kind, {**change, **again})
     assert changed == {**held, "PrivateNote": "seen", **{key: changed[key] for key in ("SyncToken", "MetaData")}}
+
+
+def _lines(kind: str) -> list[Any]:
+    if kind == "journalentry":
+        sides = ("Debit", "7"), ("Credit", "35")
+        details = [{"PostingType": side, "AccountRef": {"value": account}} for side, account in sides]
+        return [{"Amount": 5, "DetailType": "JournalEntryLineDetail", "JournalEntryLineDetail": one} for one in details]
+    if kind == "deposit":
+        detail = {"AccountRef": {"value": "1"}}
+        return [{"Amount": 5, "DetailType": "DepositLineDetail", "DepositLineDetail": detail} for _ in range(2)]
+    return [expense("7", 5), expense("7", 6)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "head", "first", "second"),
+    [
+        ("bill", {"VendorRef": {"value": "56"}}, ["1", "2"], ["3", "4"]),
+        ("deposit", {"DepositToAccountRef": {"value": "35"}}, ["1", "2"], ["3", "4"]),
+        ("journalentry", {}, ["0", "1"], ["2", "3"]),
+    ],
+)
+def test_lines_sent_again_without_their_ids_are_new_lines(
+    desk: Any, kind: str, head: Any, first: list[str], second: list[str]
+) -> None:
+    made = desk.post(kind, {**head, "Line": [{**line, "Id": "77"} for line in _lines(kind)]})
+    assert [line["Id"] for line in made["Line"]] == first
+    again = desk.post(kind, {**made, "Line": _lines(kind)})
+    assert [line["Id"] for line in again["Line"]] == second
+    kept = desk.post(kind, {**again, "Line": again["Line"][::-1]})
+    assert [line["Id"] for line in kept["Line"]] == second[::-1]

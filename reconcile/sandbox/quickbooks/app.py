@@ -29,7 +29,7 @@ from reconcile.sandbox.quickbooks.company import Company, Options
 from reconcile.sandbox.quickbooks.faults import FaultError, GatewayFault
 from reconcile.sandbox.quickbooks.limits import MailsUsedUpError, ThrottledError
 from reconcile.sandbox.quickbooks.numbers import NotJsonError, parse, render
-from reconcile.sandbox.quickbooks.oauth import ACCOUNTING, SCOPES, BearerError, OAuthError
+from reconcile.sandbox.quickbooks.oauth import ACCOUNTING, SCOPES, BearerError, OAuthError, challenge_of
 from reconcile.sandbox.quickbooks.server import Server
 from reconcile.sandbox.quickbooks.tempers import Tempers
 
@@ -416,7 +416,10 @@ class _Api:
         realm = asked.get("realm") or next(iter(self._server.companies))
         if realm not in self._server.companies:
             return HTMLResponse(_page("Sorry, but we did not connect", "<p>There is no such company.</p>"), 400)
-        code = authority.authorize(realm, redirect, scopes)
+        challenge = asked.get("code_challenge", "")
+        if challenge and asked.get("code_challenge_method", "plain") != "S256":
+            challenge = challenge_of(challenge)
+        code = authority.authorize(realm, redirect, scopes, challenge)
         return _redirect(redirect, {"code": code, **state, "realmId": realm})
 
     def _consent_page(self, asked: dict[str, str]) -> str:

@@ -7,6 +7,7 @@ Whoever presents an authorization code twice ends the connection it made.
 
 import base64
 import binascii
+import hashlib
 import hmac
 import secrets
 from collections.abc import Callable
@@ -91,6 +92,7 @@ class _Code:
     scopes: tuple[str, ...]
     expires: float
     connection: int | None = None
+    challenge: str = ""
 
 
 class Authority:
@@ -156,12 +158,20 @@ class Authority:
         """Whether a redirect address is one of the app's."""
         return bool(uri) and (not self.redirect_uris or uri in self.redirect_uris)
 
-    def authorize(self, realm: str, redirect_uri: str, scopes: tuple[str, ...]) -> str:
-        """The user said yes: a code for the redirect."""
+    def authorize(self, realm: str, redirect_uri: str, scopes: tuple[str, ...], challenge: str = "") -> str:
+        """The user said yes: a code for the redirect.
+
+        Args:
+            realm: The company that was chosen.
+            redirect_uri: The address that the code goes to, and that it is exchanged with.
+            scopes: What was consented to.
+            challenge: What `challenge_of` makes of the verifier that the code is exchanged with; empty for none.
+        """
         code = f"AB11{secrets.token_urlsafe(32)}"
         now = self._now()
         self._codes = {known: held for known, held in self._codes.items() if held.expires > now - _CODE_MEMORY}
-        self._codes[code] = _Code(realm, redirect_uri, scopes, now + self._switches().authorization_code_seconds)
+        expires = now + self._switches().authorization_code_seconds
+        self._codes[code] = _Code(realm, redirect_uri, scopes, expires, challenge=challenge)
         self._persist()
         return code
 
@@ -235,7 +245,8 @@ class Authority:
         """
         match form.get("grant_type"):
             case "authorization_code":
-                number = self._exchange(form.get("code", ""), form.get("redirect_uri", ""))
+                verifier = form.get("code_verifier", "")
+                number = self._exchange(form.get("code", ""), form.get("redirect_uri", ""), verifier)
             case "refresh_token":
                 number = self._renew(form.get("refresh_token", ""))
             case None | "":
@@ -261,7 +272,7 @@ class Authority:
         self._persist()
         return body
 
-    def _exchange(self, code: str, redirect_uri: str) -> int:
+    def _exchange(self, code: str, redirect_uri: str, verifier: str) -> int:
         held = self._codes.get(code)
         if held is None:
             raise OAuthError("invalid_grant")
@@ -269,7 +280,8 @@ class Authority:
             self._end(held.connection)
             self._persist()
             raise OAuthError("invalid_grant")
-        if held.expires < self._now() or held.redirect_uri != redirect_uri:
+        proven = not held.challenge or hmac.compare_digest(held.challenge, challenge_of(verifier))
+        if held.expires < self._now() or held.redirect_uri != redirect_uri or not proven:
             raise OAuthError("invalid_grant")
         held.connection = self._connected(held.realm, held.scopes)
         return held.connection
@@ -342,6 +354,11 @@ class Authority:
         """Every access token is expired from now on; refresh tokens are not touched."""
         self._access.clear()
         self._persist()
+
+
+def challenge_of(verifier: str) -> str:
+    """The S256 challenge of a verifier (RFC 7636)."""
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
 def _refresh_value() -> str:

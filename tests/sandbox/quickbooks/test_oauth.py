@@ -126,6 +126,22 @@ def test_text_of_strangers_is_escaped_on_the_consent_page(sandbox: QuickBooksSan
     assert "<script>" not in page
 
 
+def test_a_code_asked_for_with_a_challenge_needs_its_verifier(sandbox: QuickBooksSandbox) -> None:
+    # the pair of RFC 7636, appendix B
+    verifier, challenge = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+    for asked in ({"code_challenge": challenge, "code_challenge_method": "S256"}, {"code_challenge": verifier}):
+        form = {"client_id": sandbox.client_id, "redirect_uri": "http://localhost/x", "response_type": "code", **asked}
+        form |= {"scope": "com.intuit.quickbooks.accounting", "state": "s", "decision": "connect"}
+        url = f"{sandbox.base_url}/connect/oauth2"
+        address = requests.post(url, data=form, timeout=10, allow_redirects=False).headers["Location"]
+        code = parse_qs(urlsplit(address).query)["code"][0]
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": "http://localhost/x"}
+        url, keys = f"{sandbox.base_url}/oauth2/v1/tokens/bearer", (sandbox.client_id, sandbox.client_secret)
+        for wrong in ({}, {"code_verifier": challenge}):
+            assert requests.post(url, data=form | wrong, auth=keys, timeout=10).json() == {"error": "invalid_grant"}
+        assert requests.post(url, data=form | {"code_verifier": verifier}, auth=keys, timeout=10).status_code == 200
+
+
 def test_tokens_live_as_long_as_intuit_s() -> None:
     clock = Clock()
     authority = Authority("app", "secret", clock, Switches)

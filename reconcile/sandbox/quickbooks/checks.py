@@ -142,7 +142,7 @@ class BodyCheck:
         """What the table leaves open is kept as sent; but a reference is an object everywhere."""
         if entry.name.endswith("Ref"):
             self._shape("ReferenceType", value, path)
-        return value
+        return _without_nulls(value)
 
     def _reference(self, value: Any, path: str) -> Any:
         target = self._shape("ReferenceType", value, path).get("value")
@@ -205,6 +205,12 @@ class BodyCheck:
         if not isinstance(value, list):
             raise FaultError(faults.unparseable())
         return [self._shape(entry.shape, element, path) for element in value]
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _is_email(address: str) -> bool:

@@ -54,5 +54,8 @@ def _deeply_merged(held: Any, given: Any) -> Any:
         return given
     result = dict(held)
     for name, value in given.items():
-        result[name] = _deeply_merged(held.get(name), value)
+        if value == "" and not isinstance(held.get(name), dict):
+            result.pop(name, None)
+        else:
+            result[name] = _deeply_merged(held.get(name), value)
     return result

@@ -176,6 +176,17 @@ def test_a_section_of_preferences_is_an_object(desk: Any) -> None:
     assert refused(desk, "preferences", {"SyncToken": "0", "sparse": True, "TaxPrefs": "off"}).code == 2010
 
 
+def test_preferences_hold_nothing_that_is_null_or_emptied(desk: Any) -> None:
+    def change(day: Any) -> Any:
+        token = desk.get("preferences", "1")["SyncToken"]
+        body = {"SyncToken": token, "AccountingInfoPrefs": {"BookCloseDate": day, "TaxYearMonth": None}}
+        return desk.post("preferences", body)["AccountingInfoPrefs"]
+
+    assert change("2026-01-31")["BookCloseDate"] == change(None)["BookCloseDate"] == "2026-01-31"
+    after = change("")
+    assert ("BookCloseDate" in after, after["TaxYearMonth"]) == (False, "January")
+
+
 def test_a_failed_write_leaves_no_trace(desk: Any, sell: Any) -> None:
     before = desk.query("select * from Customer where Id = '2'")
     next_id = int(desk.invoice("2", 10)["Id"]) + 1

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from reconcile.sandbox.quickbooks import faults
 from reconcile.sandbox.quickbooks.clock import parse_date
-from reconcile.sandbox.quickbooks.entities import SHAPES, Property, Resource
+from reconcile.sandbox.quickbooks.entities import RESOURCES, SHAPES, TRANSACTIONS, Property, Resource
 from reconcile.sandbox.quickbooks.faults import FaultError, Problem
 from reconcile.sandbox.quickbooks.numbers import JsonObject, parse_number, plain
 
@@ -18,6 +18,8 @@ _MONEY_LIMIT: Final = Decimal(10) ** 15
 _NUMBER_LIMIT: Final = Decimal(99_999_999_999)
 _DATE_LENGTH: Final = 10
 _FORBIDDEN_IN_NAMES: Final = frozenset(":\t\n")
+_LINKED: Final = {name.lower(): name for name, one in RESOURCES.items() if one.group in TRANSACTIONS}
+"""Clients that write INVOICE are understood, as live tests of theirs show."""
 _SPOKEN: Final = {"CustomerMemo.value": "Customer Memo"}
 
 EMPTIED: Final = ""
@@ -95,6 +97,8 @@ class BodyCheck:
             kept = self._value(entry, inner, f"{path}.{name}")
             if kept is not ABSENT and kept != EMPTIED:
                 cleaned[name] = kept
+        if shape == "LinkedTxn" and isinstance(kind := cleaned.get("TxnType"), str):
+            cleaned["TxnType"] = _LINKED.get(kind.lower(), kind)
         return cleaned
 
     def _value(  # noqa: PLR0911 - one return per kind of the table

@@ -21,7 +21,7 @@ from typing import Any, Final
 from reconcile.sandbox.quickbooks import faults
 from reconcile.sandbox.quickbooks.attachments import with_links
 from reconcile.sandbox.quickbooks.clock import parse_date, parse_moment
-from reconcile.sandbox.quickbooks.entities import LISTS, RESOURCES, UNUSED, Property, Resource, filter_paths
+from reconcile.sandbox.quickbooks.entities import LISTS, RESOURCES, UNQUERIED, UNUSED, Property, Resource, filter_paths
 from reconcile.sandbox.quickbooks.numbers import JsonObject, parse_number, render
 from reconcile.sandbox.quickbooks.state import CompanyState
 from reconcile.sandbox.quickbooks.store import Fact, Record, fact
@@ -31,6 +31,7 @@ DEFAULT_PAGE: Final = 100
 _REMEMBERED: Final = 16
 _ENTITIES: Final = {name.lower(): resource for name, resource in RESOURCES.items()}
 _UNUSED: Final = frozenset(name.lower() for name in UNUSED)
+_UNQUERIED: Final = {name.lower(): name for name in UNQUERIED}
 _KEYWORDS: Final = frozenset(
     {"select", "count", "from", "where", "and", "or", "order", "orderby", "by", "asc", "desc", "in", "like", "not",
      "startposition", "maxresults", "iterator"}
@@ -324,6 +325,8 @@ class QueryEngine:
         resource = _ENTITIES.get(query.entity.lower())
         if resource is None and query.entity.lower() in _UNUSED:
             return (render({"totalCount": 0}) if query.counts else b"{}"), 0
+        if resource is None and query.entity.lower() in _UNQUERIED:
+            raise faults.invalid_query(f"Metadata not found for Entity: {_UNQUERIED[query.entity.lower()]}")
         if resource is None:
             raise faults.invalid_query(f"Invalid context declaration: {query.entity}")
         limit = self._limit(query)

@@ -265,6 +265,17 @@ def _custom_fields(sample: Sample) -> list[JsonObject]:
     return [{"CustomField": flags}, {"CustomField": [name]}] if used else [{"CustomField": flags}]
 
 
+_OTHER: Final = {
+    "UncategorizedAssetAccountId": "32",
+    "UncategorizedIncomeAccountId": "30",
+    "UncategorizedExpenseAccountId": "31",
+    "SFCEnabled": "true",
+    "DataPartner": "false",
+    "Vendor1099Enabled": "true",
+    "TimeTrackingFeatureEnabled": "true",
+}
+
+
 def _preferences(sample: Sample) -> JsonObject:
     tax: JsonObject = {"UsingSalesTax": True, "PartnerTaxEnabled": False}
     if sample == "craigs":
@@ -302,6 +313,10 @@ def _preferences(sample: Sample) -> JsonObject:
             "IPNSupportEnabled": False,
             "UsingPriceLevels": False,
             "EmailCopyToCompany": False,
+            "ETransactionEnabledStatus": "NotApplicable",
+            "ETransactionAttachPDF": False,
+            "ETransactionPaymentEnabled": False,
+            **({"DefaultDiscountAccount": "86"} if sample == "craigs" else {}),
             "CustomField": _custom_fields(sample),
         },
         "EmailMessagesPrefs": {
@@ -312,7 +327,13 @@ def _preferences(sample: Sample) -> JsonObject:
             for form in ("invoice", "estimate", "sales receipt", "statement")
         },
         "VendorAndPurchasesPrefs": {"TrackingByCustomer": True, "BillableExpenseTracking": True},
-        "TimeTrackingPrefs": {"UseServices": True, "BillCustomers": True, "WorkWeekStartDate": "Monday"},
+        "TimeTrackingPrefs": {
+            "UseServices": True,
+            "BillCustomers": True,
+            "ShowBillRateToAll": False,
+            "WorkWeekStartDate": "Monday",
+            "MarkTimeEntriesBillable": True,
+        },
         "TaxPrefs": tax,
         "CurrencyPrefs": {"MultiCurrencyEnabled": False, "HomeCurrency": {"value": "USD"}},
         "ReportPrefs": {"ReportBasis": "Accrual", "CalcAgingReportFromTxnDate": False},
@@ -321,6 +342,7 @@ def _preferences(sample: Sample) -> JsonObject:
                 {"Name": "SalesFormsPrefs.DefaultCustomerMessage", "Value": _MESSAGE},
                 {"Name": "SalesFormsPrefs.DefaultItem", "Value": "1"},
                 {"Name": "DTXCopyMemo", "Value": "false"},
+                *({"Name": name, "Value": value} for name, value in _OTHER.items() if sample == "craigs"),
             ]
         },
     }

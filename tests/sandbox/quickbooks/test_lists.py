@@ -176,6 +176,21 @@ def test_a_section_of_preferences_is_an_object(desk: Any) -> None:
     assert refused(desk, "preferences", {"SyncToken": "0", "sparse": True, "TaxPrefs": "off"}).code == 2010
 
 
+def test_preferences_name_accounts_that_are_there(desk: Any) -> None:
+    prefs = desk.get("preferences", "1")
+    other = {entry["Name"]: entry["Value"] for entry in prefs["OtherPrefs"]["NameValue"]}
+    named = [other[f"Uncategorized{kind}AccountId"] for kind in ("Asset", "Income", "Expense")]
+    named.append(prefs["SalesFormsPrefs"]["DefaultDiscountAccount"])
+    assert [desk.get("account", one)["Name"] for one in named] == [
+        "Uncategorized Asset", "Uncategorized Income", "Uncategorized Expense", "Discounts given"
+    ]  # fmt: skip
+
+
+def test_an_agency_that_says_it_is_active_is_taken(desk: Any) -> None:
+    made = desk.post("taxagency", {"DisplayName": "Revenue Office", "Active": True})
+    assert (made["DisplayName"], "Active" in made) == ("Revenue Office", False)
+
+
 def test_preferences_hold_nothing_that_is_null_or_emptied(desk: Any) -> None:
     def change(day: Any) -> Any:
         token = desk.get("preferences", "1")["SyncToken"]

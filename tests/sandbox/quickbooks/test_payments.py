@@ -42,6 +42,14 @@ def test_a_job_s_payment_moves_the_balance_with_jobs_of_its_customer(desk: Any) 
     assert after["SyncToken"] == before["SyncToken"]
 
 
+def test_the_kind_of_a_linked_transaction_is_understood_in_any_case(desk: Any) -> None:
+    invoice = desk.invoice("1", 10)
+    link = {"TxnId": invoice["Id"], "TxnType": "INVOICE"}
+    body = {"CustomerRef": {"value": "1"}, "TotalAmt": 10, "Line": [{"Amount": 10, "LinkedTxn": [link]}]}
+    assert desk.post("payment", body)["Line"][0]["LinkedTxn"] == [{**link, "TxnType": "Invoice"}]
+    assert desk.get("invoice", invoice["Id"])["Balance"] == 0
+
+
 def test_more_than_is_open_is_refused(desk: Any) -> None:
     invoice = desk.invoice("2", 100)
     line = {"Amount": 101, "LinkedTxn": [{"TxnId": invoice["Id"], "TxnType": "Invoice"}]}

@@ -151,6 +151,7 @@ def test_what_is_not_in_the_grammar_is_4000_with_its_place(desk: Any, statement:
         ("select * from Invoice maxresults 0", "value 0 is too small. Min allowed value is 1"),
         ("select * from Invoice where Balance > 'much'", "value 'much' is not valid for property Balance"),
         ("select * from Unicorn", "Invalid context declaration: Unicorn"),
+        ("select * from taxservice", "Metadata not found for Entity: TaxService"),
         ("select * from Invoice where Id = 'first'", "value 'first' is not valid for property Id"),
         ("select * from Term where Id in ('1', 'x')", "value 'x' is not valid for property Id"),
     ],

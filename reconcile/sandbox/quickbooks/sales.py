@@ -126,9 +126,9 @@ def void(state: CompanyState, resource: Resource, cleaned: JsonObject) -> JsonOb
     _release(state, resource, record, "void")
     stored = state.record(resource.name, record.id).body()
     body = state.record(resource.name, record.id).body()
-    body["Line"] = [
-        _voided_line(line) for line in body.get("Line", ()) if line.get("DetailType") != "SubTotalLineDetail"
-    ]
+    # recordings of receipts keep the line of the subtotal, those of invoices do not
+    gone = "SubTotalLineDetail" if resource.name == "Invoice" else ""
+    body["Line"] = [_voided_line(line) for line in body.get("Line", ()) if line.get("DetailType") != gone]
     for name in ("TotalAmt", "Balance", "RemainingCredit", "HomeTotalAmt", "HomeBalance", "Deposit"):
         if name in body:
             body[name] = 0

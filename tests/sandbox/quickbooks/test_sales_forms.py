@@ -220,6 +220,15 @@ def test_a_void_leaves_the_invoice_with_nothing_in_it(desk: Any) -> None:
     assert (voided["SyncToken"], voided["Line"][0]["Amount"]) == ("1", 0)
 
 
+def test_a_void_receipt_keeps_the_line_of_its_subtotal(desk: Any, sell: Any) -> None:
+    made = desk.post("salesreceipt", {"CustomerRef": {"value": "1"}, "Line": [sell("6", 10, Qty=2, UnitPrice=5)]})
+    voided = desk.post("salesreceipt", {"Id": made["Id"], "SyncToken": "0", "sparse": True}, "update", "void")
+    sold, subtotal = voided["Line"]
+    assert (sold["Amount"], sold["SalesItemLineDetail"]["Qty"]) == (0, 0)
+    assert subtotal == {"Amount": 0, "DetailType": "SubTotalLineDetail", "SubTotalLineDetail": {}}
+    assert (voided["TotalAmt"], voided["PrivateNote"], "LinkedTxn" in voided) == (0, "Voided", False)
+
+
 def test_the_other_spelling_of_void_does_the_same(desk: Any) -> None:
     made = desk.invoice("1", 10)
     body = {"Id": made["Id"], "SyncToken": "0", "sparse": True}

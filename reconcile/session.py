@@ -35,7 +35,7 @@ from reconcile.compare.midnight import midnight_risk
 from reconcile.compare.naming import names_going_to_books
 from reconcile.compare.planning import Planned, make_plan
 from reconcile.compare.policy import Policy, written_fields
-from reconcile.compare.resolving import pairs_left
+from reconcile.compare.resolving import one_to_one, pairs_left
 from reconcile.compare.rules import UNDONE
 from reconcile.compare.simulation import simulate
 from reconcile.compare.tieout import TieOut, control_totals, receivables_by_age
@@ -909,8 +909,7 @@ class Session:
             if self._comparisons:
                 comparison = self._comparisons[entity]
                 known = [pairs_left(known[0], comparison.ended), comparison.pairs[["books_id", "billing_id"]]]
-            both = pd.concat(known, ignore_index=True).drop_duplicates()
-            pairs[entity] = both.drop_duplicates("books_id").drop_duplicates("billing_id").reset_index(drop=True)
+            pairs[entity] = one_to_one(*known)
         return pairs
 
     def _refresh(self, readable: Iterable[Side] = tuple(Side)) -> None:

@@ -21,7 +21,7 @@ from reconcile.model.entities import ROWS_COLUMN, Entity, Side, field, key_of, s
 from reconcile.model.findings import Finding, Severity
 from reconcile.model.lookup import among
 from reconcile.model.resolutions import DELETED, DELETED_FOR_GOOD, Standing
-from reconcile.model.snapshot import Snapshots
+from reconcile.model.snapshot import Snapshots, conform
 
 RECORD_COLUMNS = {
     "entity": "str",
@@ -322,10 +322,12 @@ def keepable(entity: Entity, name: str) -> bool:
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return cast("list[dict[str, Any]]", frame.to_dict("records"))
+    return cast("list[dict[str, Any]]", frame.to_dict("records")) if len(frame) else []
 
 
 def _framed(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, str]) -> pd.DataFrame:
+    if not rows:
+        return conform(pd.DataFrame(), dtypes)
     return pd.DataFrame(
         {name: pd.Series([_plain(row.get(name)) for row in rows], dtype=dtype) for name, dtype in dtypes.items()}
     )
@@ -336,4 +338,4 @@ def _plain(value: Any) -> Any:
 
 
 def _json_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return _rows(frame.astype(object).where(frame.notna(), None))
+    return _rows(frame.astype(object).where(frame.notna(), None)) if len(frame) else []

@@ -8,9 +8,9 @@ import pandas as pd
 
 from reconcile.compare.canonical import is_live
 from reconcile.model.entities import Entity
-from reconcile.model.lookup import among
+from reconcile.model.lookup import among, looked_up
 from reconcile.model.money import show
-from reconcile.model.snapshot import Snapshots
+from reconcile.model.snapshot import Snapshots, conform
 
 RISK_COLUMNS = {
     "number": "str",
@@ -36,15 +36,15 @@ def midnight_risk(books: Snapshots, billing: Snapshots, pairs: Mapping[Entity, p
         Columns :data:`RISK_COLUMNS`, the largest risk first; ``at_risk`` is what is open in ReliaBills beyond what is
         open in QuickBooks, minor units.
     """
-    customers = billing[Entity.CUSTOMER].frame.set_index("id")
-    on_auto_pay = customers.index[customers["auto_pay"].fillna(value=False).to_numpy(dtype=bool)]
+    customers = billing[Entity.CUSTOMER].frame
+    on_auto_pay = customers["id"][customers["auto_pay"].to_numpy(dtype=bool, na_value=False)]
     invoices = billing[Entity.INVOICE].frame
     chargeable = is_live(invoices) & (invoices["state"] != "closed") & (invoices["balance"].fillna(0) > 0)
     open_there = invoices[chargeable.astype(bool) & among(invoices["customer_id"], on_auto_pay)]
+    if open_there.empty:
+        return conform(pd.DataFrame(), RISK_COLUMNS)
     links = pairs[Entity.INVOICE]
-    counterpart = (
-        open_there["id"].map(pd.Series(links["books_id"].array, index=links["billing_id"].array)).astype("str")
-    )
+    counterpart = looked_up(open_there["id"], links["billing_id"], links["books_id"])
     here = books[Entity.INVOICE].frame.set_index("id")
     deleted = pd.Series(among(counterpart, books[Entity.INVOICE].gone), index=counterpart.index)
     known = deleted | among(counterpart, here.index)
@@ -52,7 +52,7 @@ def midnight_risk(books: Snapshots, billing: Snapshots, pairs: Mapping[Entity, p
     risk = pd.DataFrame(
         {
             "number": open_there["number"].array,
-            "customer": customers["display_name"].reindex(pd.Index(open_there["customer_id"])).array,
+            "customer": looked_up(open_there["customer_id"], customers["id"], customers["display_name"]).array,
             "billing_balance": open_there["balance"].array,
             "books_balance": here["balance"].fillna(0).array,
             "currency": open_there["currency"].array,

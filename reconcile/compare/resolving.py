@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from reconcile.compare.cells import Cells, Paired
 from reconcile.compare.rules import IGNORED, TO
-from reconcile.model.changes import Agreement, Decision
+from reconcile.model.changes import LINK_COLUMNS, Agreement, Decision
 from reconcile.model.entities import Entity, Side, field, label_column
 from reconcile.model.findings import Finding, Severity
-from reconcile.model.lookup import among
+from reconcile.model.lookup import among, arrow, as_column, places
 from reconcile.model.plan import canonical_json
 from reconcile.model.resolutions import Applied, Choice, EndedLink, Resolution, Standing, Status
 from reconcile.model.snapshot import Scope, Snapshot
@@ -339,6 +340,16 @@ class Resolving:
 def pairs_left(pairs: pd.DataFrame, ended: Sequence[EndedLink]) -> pd.DataFrame:
     """The pairs (``books_id``, ``billing_id``) without those that people have ended."""
     return _without(pairs, {(link.books_id, link.billing_id) for link in ended})
+
+
+def one_to_one(*known: pd.DataFrame) -> pd.DataFrame:
+    """All these pairs (``books_id``, ``billing_id``), the first that is known of each record."""
+    pairs = {name: pa.concat_arrays([arrow(some[name]) for some in known]) for name in LINK_COLUMNS}
+    for name in LINK_COLUMNS:
+        first = pa.array(places(pairs[name], pairs[name]) == np.arange(len(pairs[name])))
+        pairs = {column: values.filter(first) for column, values in pairs.items()}
+    index = pd.RangeIndex(len(pairs["books_id"]))
+    return pd.DataFrame({name: as_column(values, index) for name, values in pairs.items()})
 
 
 def without_links(agreement: Agreement, ended: Sequence[EndedLink]) -> Agreement:

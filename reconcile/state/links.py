@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, Executable, select
 
 from reconcile.model.changes import BASE_COLUMNS, LINK_COLUMNS, Agreement
 from reconcile.model.entities import Entity, Side
+from reconcile.model.lookup import arrow, as_column
 from reconcile.state.database import reading
 from reconcile.state.schema import BaseRow, LinkRow
 
@@ -41,7 +42,7 @@ class Links:
         with reading(self._engine) as connection:
             base = _frame(connection, live, list(BASE_COLUMNS))
             tombstones = _frame(connection, ended, list(LINK_COLUMNS))
-        return Agreement(entity, base, tombstones.drop_duplicates(ignore_index=True))
+        return Agreement(entity, base, tombstones.drop_duplicates(ignore_index=True) if len(tombstones) else tombstones)
 
     def pairs(self, entity: Entity) -> pd.DataFrame:
         """Every live link: ``books_id``, ``billing_id``."""
@@ -71,6 +72,5 @@ def _frame(connection: Connection, query: Executable, columns: Sequence[str]) ->
     """All-text query results as a frame of dtype ``str``, NULL as missing."""
     rows = connection.execute(query).all()
     values = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
-    return pd.DataFrame(
-        {name: pd.array(list(column), dtype="str") for name, column in zip(columns, values, strict=True)}
-    )
+    index = pd.RangeIndex(len(rows))
+    return pd.DataFrame({name: as_column(arrow(column), index) for name, column in zip(columns, values, strict=True)})

@@ -58,6 +58,9 @@ class References:
     def including(self, entity: Entity, pairs: pd.DataFrame, books: Snapshot, billing: Snapshot) -> References:
         """The same references, knowing these pairs and these records as well."""
         grown = References({**self.pairs, entity: pairs}, self.labels)
+        if not (len(books) or len(billing)):
+            nobody = pd.Series(dtype="str", index=pd.Index([], dtype="str"))
+            return References(grown.pairs, {**self.labels, entity: nobody})
         sides = ((Side.BOOKS, books), (Side.BILLING, billing))
         keys = pa.concat_arrays([arrow(grown.keys(side, entity, snapshot.frame["id"])) for side, snapshot in sides])
         labels = pa.concat_arrays([arrow(snapshot.frame[label_column(entity)]) for _, snapshot in sides])

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from reconcile.compare.canonical import References, canonical, described, exact, is_live, keyed, shown
 from reconcile.compare.cells import ENDINGS, KEPT_WHEN_VOID, Cells, Paired, mark_edited_elsewhere
 from reconcile.compare.expressible import remedy_in_books, why_not_in_books
-from reconcile.compare.matching import Told, match_frames
+from reconcile.compare.matching import PAIR_COLUMNS, Told, match_frames
 from reconcile.compare.merging import with_merges
 from reconcile.compare.obstacles import Obstacles, Percents
 from reconcile.compare.policy import MONEY_FIELDS, Deletion, Policy, result_fields, written_fields
@@ -104,12 +104,30 @@ def compare_all(
     resolutions = tuple(resolutions)
     for entity in Entity:
         sides = books[entity], billing[entity]
+        if not resolutions and _is_unknown(agreements[entity], *sides):
+            comparisons[entity] = _nothing(entity)
+            references = references.including(entity, comparisons[entity].pairs, *sides)
+            continue
         both = dict(zip(Side, sides, strict=True))
         comparer = _Comparer(entity, both, agreements[entity], references, policy or Policy(), percents, resolutions)
         comparisons[entity], references = comparer.comparison(), comparer.references
         if entity is Entity.TAX_RATE:
             percents = percents_of(*sides, references)
     return with_merges(company, comparisons, books, billing)
+
+
+def _is_unknown(agreement: Agreement, *sides: Snapshot) -> bool:
+    """Whether there is no such record on either side, and nobody remembers one."""
+    met = any(len(side) or side.gone or side.unreadable or side.findings for side in sides)
+    return not (met or len(agreement.frame) or len(agreement.tombstones))
+
+
+def _nothing(entity: Entity) -> Comparison:
+    """What comparing nothing comes to: a small company has no tax rates, a new one no payments."""
+    changes, differences, pairs = (
+        conform(pd.DataFrame(), dtypes) for dtypes in (CHANGE_COLUMNS, DIFFERENCE_COLUMNS, PAIR_COLUMNS)
+    )
+    return Comparison(entity, changes, differences, pairs, quiet=0, findings=())
 
 
 def percents_of(books: Snapshot, billing: Snapshot, references: References) -> Percents:

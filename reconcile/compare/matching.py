@@ -143,9 +143,10 @@ class _Matcher:
         self.frames = {side: frame for side, (_, frame) in sides.items()}
         self.references = references
         self.ended = {side: pd.Index(agreement.tombstones[f"{side}_id"]) for side in Side}
-        linked = {name: agreement.frame[name].array for name in LINK_COLUMNS} | {"linked": True}
-        index = pd.RangeIndex(len(agreement.frame))
-        self.pairs = pd.DataFrame(linked, index=index, copy=False).astype(PAIR_COLUMNS)
+        length = len(agreement.frame)
+        linked = {name: agreement.frame[name].array for name in LINK_COLUMNS}
+        linked |= {"linked": pd.array(np.full(length, fill_value=True), dtype="boolean")}
+        self.pairs = pd.DataFrame(linked, index=pd.RangeIndex(length), copy=False)
         self.left = {
             side: frame.index[~among(frame.index, self.pairs[f"{side}_id"])] for side, frame in self.frames.items()
         }

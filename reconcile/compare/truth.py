@@ -6,11 +6,11 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from reconcile.model.changes import Verdict
+from reconcile.model.lookup import arrow
 
 Flags = NDArray[np.bool_]
 Verdicts = NDArray[np.object_]
@@ -18,7 +18,7 @@ Verdicts = NDArray[np.object_]
 
 def alike(one: pd.Series[Any], other: pd.Series[Any]) -> Flags:
     """Element by element, whether two columns hold the same; missing is the same as missing and as nothing else."""
-    left, right = pa.array(one, from_pandas=True), pa.array(other, from_pandas=True)
+    left, right = arrow(one), arrow(other)
     equal = pc.fill_null(pc.equal(left, right), False)
     both_missing = pc.and_(pc.is_null(left), pc.is_null(right))
     return cast("Flags", pc.or_(equal, both_missing).to_numpy(zero_copy_only=False))

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from reconcile.compare.canonical import References
+from reconcile.compare.diff import compare
 from reconcile.compare.policy import Policy
 from reconcile.compare.remembered import remembered
 from reconcile.compare.rules import (
@@ -476,3 +477,25 @@ def test_an_agreement_keeps_large_amounts_exact_and_missing_ones_missing(trade: 
     assert values["amount"].tolist() == [2**53 + 1]
     assert values["credit"].isna().all()
     assert settled["credit"].all()
+
+
+@pytest.mark.parametrize("entity", list(Entity))
+def test_what_nobody_has_is_compared_to_nothing(trade: Trade, entity: Entity) -> None:
+    by_itself = compare(
+        entity, trade.books.snapshot(entity), trade.billing.snapshot(entity), trade.agreements()[entity], References()
+    )
+    with_the_others = trade.compare()[entity]
+    for frame in ("changes", "differences", "pairs"):
+        pd.testing.assert_frame_equal(getattr(with_the_others, frame), getattr(by_itself, frame))
+    assert (with_the_others.quiet, with_the_others.findings, with_the_others.ended) == (0, (), ())
+
+
+@pytest.mark.parametrize("met", ["gone", "unreadable"])
+def test_what_is_known_of_a_record_that_is_not_there_is_compared(trade: Trade, met: str) -> None:
+    """Nothing was read and a link is remembered: the record is looked for, and not passed over."""
+    trade.both_have("customer", "q1", "r1", "Amy")
+    for side in (trade.books, trade.billing):
+        side.remove(Entity.CUSTOMER, next(iter(side.records[Entity.CUSTOMER])), known=met == "gone")
+        if met == "unreadable":
+            side.unreadable[Entity.CUSTOMER].add("q1" if side is trade.books else "r1")
+    assert len(trade.compare()[Entity.CUSTOMER].changes) == 1

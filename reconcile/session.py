@@ -269,6 +269,7 @@ class Session:
             self._heart = Heartbeat(self._lease)
             for writer in self._writers.values():
                 writer.before_writing(self._heart.insist)
+                writer.hold(self.run.id)
         else:
             self._readers = connect_readers(self.config, self.company, self._engine, self._waiting)
         for side, reader in self._readers.items():

@@ -141,6 +141,9 @@ class MemorySide:
         """Ask before each write."""
         self._before_writing = check
 
+    def hold(self, run_id: str) -> None:
+        """Whoever holds this object writes."""
+
     def recall(self, request_id: str) -> Outcome | None:
         """The first answer to this request."""
         return self._answers.get(request_id)

@@ -194,6 +194,13 @@ class Writable(Readable, Protocol):
         """Have this called right before each write reaches the side; what it raises keeps the write from leaving."""
         ...
 
+    def hold(self, run_id: str) -> None:
+        """Let only this run write from now on, where the side can: what an earlier one has not committed is refused.
+
+        A side that cannot be told this does nothing; :meth:`before_writing` and the versions of records remain.
+        """
+        ...
+
     def recall(self, request_id: str) -> Outcome | None:
         """The first answer to this request; ``None`` when it was never carried out and can no longer be by itself.
 

@@ -16,8 +16,9 @@ BEATS = 15
 FRESH = 5.0
 """Seconds for which a check of the lease may be trusted when a request is about to leave.
 
-Between that check and the request's arrival nothing can hold back a process that is frozen exactly there; a side that
-remembers requests, or the version a write names, is what remains then.
+Between that check and the request's arrival nothing here can hold back a process that is frozen exactly there.
+ReliaBills then refuses it itself (:meth:`reconcile.sides.side.Writable.hold`); for QuickBooks the request id while it
+is remembered, the version a write names, and our mark on what was made are what remains.
 """
 
 

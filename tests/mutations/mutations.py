@@ -246,12 +246,15 @@ SETTLING = "tests/push/test_settling.py"
 CRASH = "tests/crash/test_everywhere.py::test_killed_at_every_boundary_of_a_working_day_nothing_is_lost_or_double"
 FURTHER = "tests/crash/test_further_worlds.py"
 JOURNAL = "tests/state/test_journal.py"
+BILLING = "tests/sides/billing/test_writer.py"
 
 MUTATIONS = (
     Mutation("no settle", "open entries are settled before anything is planned", "reconcile.push.settle:settle",
              _gives(()), (f"{STEPS}::test_a_lost_reply_is_unknown_and_settled_as_found_when_it_took_effect",)),
     Mutation("no fencing", "a late holder's write is refused", "reconcile.state.lease:Lease.check",
              _nothing, ("tests/state/test_lease.py", f"{STEPS}::test_a_holder_that_was_overtaken_writes_nothing_more")),
+    Mutation("no fencing in ReliaBills", "ReliaBills refuses a late holder itself",
+             "reconcile.sides.billing.writer:_insist_on_holder", _nothing, (BILLING,)),
     Mutation("no lease", "one holder per company", "reconcile.state.lease:acquire",
              _anybody_may_hold, ("tests/state/test_lease.py",)),
     Mutation("no read-back", "what a side stored is compared with what it was given",
@@ -267,7 +270,8 @@ MUTATIONS = (
     Mutation("answer and link apart", "answer, link and base are committed together",
              "reconcile.state.journal:Journal.answer", _two_transactions, (CRASH,)),
     Mutation("base moves first", "the base is only what both sides were seen to hold",
-             "reconcile.state.journal:Journal.mark_sent", _moves_the_base_first, (CRASH,)),
+             "reconcile.state.journal:Journal.mark_sent", _moves_the_base_first,
+             (f"{SETTLING}::test_a_change_without_an_answer_moves_no_base_until_it_was_seen",)),
     Mutation("not journalled as sent", "nothing is sent that is not in the journal",
              "reconcile.state.journal:Journal.mark_sent", _nothing, (CRASH,)),
     Mutation("absence is deletion", "a missing record is read directly before it is believed to be gone",

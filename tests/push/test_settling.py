@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from reconcile.model.entities import Entity
 from reconcile.model.findings import Severity
 from reconcile.model.journal import EntryStatus
-from reconcile.model.plan import Operation
+from reconcile.model.plan import Action, Operation
 from reconcile.push.settle import unresolved_findings
 from reconcile.sides.memory import REMEMBERS
 from reconcile.sides.side import Refusal, RequestMemory
@@ -54,6 +56,13 @@ def lost(office: Office, *operations: Operation, takes_effect: bool = True) -> N
 CLOSED = (Refusal.FOR_NOW, "The date lies in a period that is closed.")
 TOO_LONG = (Refusal.FOR_GOOD, "A text is longer than it may be.")
 MINUTES = timedelta(minutes=1)
+
+
+def base(office: Office) -> dict[str, Any]:
+    """What both sides were last seen to agree on of the only customer."""
+    (fields,) = office.references._links.agreement(Entity.CUSTOMER).frame["fields"]
+    agreed: dict[str, Any] = json.loads(fields)
+    return agreed
 
 
 def payments(office: Office) -> list[str]:
@@ -254,6 +263,22 @@ def test_a_counterpart_that_somebody_linked_meanwhile_is_left_to_a_person(office
     (settled,) = office.settle("run-3")
     assert settled.status is EntryStatus.UNKNOWN
     assert "another record's counterpart" in settled.evidence
+
+
+@pytest.mark.parametrize("takes_effect", [True, False])
+def test_a_change_without_an_answer_moves_no_base_until_it_was_seen(office: Office, *, takes_effect: bool) -> None:
+    office.push(a_customer())
+    ((books_id, billing_id),) = office.links(Entity.CUSTOMER)
+    renamed = {"display_name": "Amy and Sons"}
+    change = replace(
+        a_customer(), action=Action.UPDATE, books_id=books_id, payload=renamed, agreed=renamed, expected_version="1"
+    )
+    assert billing_id == change.billing_id
+    lost(office, change, takes_effect=takes_effect)
+    assert base(office) == {"display_name": "Amy", "active": True}
+    (settled,) = office.settle("run-3")
+    assert settled.status is (EntryStatus.DONE if takes_effect else EntryStatus.ABSENT)
+    assert base(office)["display_name"] == ("Amy and Sons" if takes_effect else "Amy")
 
 
 # ------------------------------------------------------------------------------------------------ refused when repeated

@@ -344,6 +344,14 @@ class SyncRequest(Base):
     answer: Mapped[str]
 
 
+class SyncHolder(Base):
+    """The run of a sync that may write; at most one row. What any other run still sends is refused."""
+
+    __tablename__ = "sync_holder"
+
+    run_id: Mapped[str]
+
+
 ENTITY_TABLES: dict[str, type[Base]] = {
     "customer": Customer,
     "product": Product,

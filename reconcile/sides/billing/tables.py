@@ -158,3 +158,4 @@ SYNC_REQUESTS = _table(
     _required("payload_hash", Text),
     _required("answer", Text),
 )
+SYNC_HOLDER = _table("sync_holder", _required("run_id", Text))

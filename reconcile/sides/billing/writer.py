@@ -10,8 +10,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from reconcile.errors import LeaseError
 from reconcile.model.entities import Entity
 from reconcile.model.plan import Action, canonical_json
 from reconcile.sides.billing import rules
@@ -27,10 +29,12 @@ from reconcile.sides.billing.records import (
     select_rows,
 )
 from reconcile.sides.billing.storing import RefusalError, StaleError, moment
-from reconcile.sides.billing.tables import SETTINGS, SYNC_REQUESTS
+from reconcile.sides.billing.tables import SETTINGS, SYNC_HOLDER, SYNC_REQUESTS
 from reconcile.sides.side import Outcome, Refusal, RequestMemory, Status, Write
 
 BATCH_SIZE = 50
+_HOLDER = 1
+"""Id of the only row of its table."""
 
 _FOUND_BY: dict[Entity, tuple[str, ...]] = {
     Entity.CUSTOMER: ("display_name",),
@@ -52,6 +56,7 @@ class BillingWriter(BillingReader):
         super().__init__(url, company, currency)
         self._write_engine = open_engine(self._url, read_only=False)
         self._before_writing: Callable[[], None] | None = None
+        self._run_id = ""
 
     def close(self) -> None:
         """Give all connections back."""
@@ -90,6 +95,25 @@ class BillingWriter(BillingReader):
         """Ask at the start of each transaction that writes, once it has its lock."""
         self._before_writing = check
 
+    def hold(self, run_id: str) -> None:
+        """Let only this run write from now on; waits for a write that is just being committed.
+
+        Every write looks, in its own transaction, whether its run still holds the company. So a run that was overtaken
+        (a machine that slept, a process that hung between its last check and its write) changes nothing any more.
+
+        Raises:
+            ConfigurationError, SideError: the database cannot be written.
+        """
+        with transaction(self._write_engine, self._url) as connection:
+            upsert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(SYNC_HOLDER)
+            now = {"run_id": run_id, "updated_at": moment()}
+            connection.execute(
+                upsert.values(id=_HOLDER, version=1, **now).on_conflict_do_update(
+                    index_elements=[SYNC_HOLDER.c.id], set_={**now, "version": SYNC_HOLDER.c.version + 1}
+                )
+            )
+        self._run_id = run_id
+
     @property
     def memory(self) -> RequestMemory:
         """Every request is remembered in the transaction that carries it out, for ever."""
@@ -121,6 +145,7 @@ class BillingWriter(BillingReader):
         try:
             with self._write_engine.begin() as connection:
                 _alone_with(connection, write.request_id)
+                _insist_on_holder(connection, self._run_id)
                 if self._before_writing is not None:
                     self._before_writing()
                 outcome = _repeated(connection, write) or _carry_out(connection, write)
@@ -159,6 +184,22 @@ class BillingWriter(BillingReader):
             Status.FAILED,
             code="integrity",
             reason=f"The ReliaBills database refused the {write.entity.singular}: {error.orig}.",
+        )
+
+
+def _insist_on_holder(connection: Connection, run_id: str) -> None:
+    """Nobody may take over before this transaction has ended.
+
+    Raises:
+        LeaseError: another run has taken over.
+    """
+    holder = connection.scalar(
+        select(SYNC_HOLDER.c.run_id).where(SYNC_HOLDER.c.id == _HOLDER).with_for_update(read=True)
+    )
+    if (holder or "") != run_id:
+        raise LeaseError(
+            f"Run {run_id or 'without a name'} no longer holds ReliaBills: run {holder} has taken over. It writes "
+            "nothing more; start a new run."
         )
 
 

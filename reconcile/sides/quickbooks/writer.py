@@ -157,6 +157,9 @@ class QuickBooksWriter(QuickBooksReader):
         """Ask before each request that writes leaves, after all waiting for its turn."""
         self._session.before_writing = check
 
+    def hold(self, _run_id: str) -> None:
+        """QuickBooks has no place for it."""
+
     @property
     def memory(self) -> RequestMemory:
         """What QuickBooks remembers of requests."""

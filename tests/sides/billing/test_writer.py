@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 
+from reconcile.errors import LeaseError
 from reconcile.model.entities import ROWS_COLUMN, Entity, Kind, field
 from reconcile.model.money import to_scaled
 from reconcile.model.plan import Action
@@ -608,6 +609,50 @@ def test_two_programs_with_one_request_write_once(url: str, billing: BillingWrit
     assert len(outcomes) == 4
     assert all(outcome == outcomes[0] for outcome in outcomes)
     assert len(billing.census(Entity.CUSTOMER)) == 20
+
+
+def test_a_run_that_was_overtaken_changes_nothing_any_more(
+    url: str, billing: BillingWriter, opened: Callable[[Any], Any]
+) -> None:
+    billing.hold("run-1")
+    assert _create(billing, Entity.CUSTOMER, NEW_CUSTOMER).status is Status.DONE
+    next_one = opened(BillingWriter(url, "craigs"))
+    next_one.hold("run-2")
+    with pytest.raises(LeaseError, match="Run run-1 no longer holds ReliaBills: run run-2 has taken over"):
+        billing.write([_ask(Entity.CUSTOMER, Action.CREATE, {**NEW_CUSTOMER, "display_name": "Late"})])
+    assert billing.find(Entity.CUSTOMER, {"display_name": "Late"}) == []
+    assert _create(next_one, Entity.CUSTOMER, {**NEW_CUSTOMER, "display_name": "In time"}).status is Status.DONE
+
+
+def test_who_never_took_the_company_over_cannot_write_beside_the_run_that_did(
+    url: str, billing: BillingWriter, opened: Callable[[Any], Any]
+) -> None:
+    billing.hold("run-1")
+    with pytest.raises(LeaseError, match="run run-1 has taken over"):
+        _create(opened(BillingWriter(url, "craigs")), Entity.CUSTOMER, NEW_CUSTOMER)
+
+
+def test_nobody_takes_over_while_a_write_is_being_committed(
+    url: str, billing: BillingWriter, opened: Callable[[Any], Any]
+) -> None:
+    billing.hold("run-1")
+    next_one = opened(BillingWriter(url, "craigs"))
+    taking_over = threading.Thread(target=next_one.hold, args=("run-2",))
+    waited: list[bool] = []
+
+    def frozen() -> None:
+        taking_over.start()
+        taking_over.join(timeout=0.3)
+        waited.append(taking_over.is_alive())
+
+    billing.before_writing(frozen)
+    write = _ask(Entity.CUSTOMER, Action.CREATE, NEW_CUSTOMER)
+    assert billing.write([write])[0].status is Status.DONE
+    taking_over.join()
+    assert waited == [True]
+    answer = next_one.recall(write.request_id)
+    assert answer is not None
+    assert answer.status is Status.DONE
 
 
 def test_one_bad_write_does_not_stop_its_siblings(billing: BillingWriter) -> None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import count
 from typing import Final
 
-from reconcile.sandbox.quickbooks import attachments, faults, stock
+from reconcile.sandbox.quickbooks import attachments, faults, stock, taxes
 from reconcile.sandbox.quickbooks.clock import parse_date
 from reconcile.sandbox.quickbooks.entities import RESOURCES, Resource
 from reconcile.sandbox.quickbooks.faults import FaultError, Problem
@@ -158,12 +158,13 @@ def _complete(state: CompanyState, resource: Resource, body: JsonObject, own: st
     _number_lines(resource, body, before)
     if resource.name in _EXPENSES:
         faults.combined(problem for line in body["Line"] for problem in _expense_problems(state, line))
+    tax = _tax(state, body) if resource.name in _EXPENSES and state.country != "US" else ZERO
     _OWN_RULES.get(resource.name, _no_rule)(state, body, own)
     if resource.name == "JournalEntry":
         # What it comes to stands in its lines only: the manual says its total is always zero, and recordings have none.
         return
     if resource.name not in _GIVEN_TOTAL:
-        _set_total(resource, body)
+        _set_total(resource, body, tax)
     if state.multicurrency:
         body["HomeTotalAmt"] = amount(money_of(body, "TotalAmt") * as_decimal(body.get("ExchangeRate", 1)))
     if resource.name in _OWED and not own:
@@ -194,8 +195,17 @@ def _number_lines(resource: Resource, body: JsonObject, before: JsonObject) -> N
             line["LineNum"] = place
 
 
-def _set_total(resource: Resource, body: JsonObject) -> None:
-    total = sum((money_of(line, "Amount") for line in body["Line"]), ZERO)
+def _tax(state: CompanyState, body: JsonObject) -> Decimal:
+    """What a bill or purchase outside of the United States costs in tax beyond its lines."""
+    details = ((line, line.get(str(line.get("DetailType")))) for line in body["Line"])
+    coded = [(line, detail.get("TaxCodeRef") or {}) for line, detail in details if isinstance(detail, dict)]
+    return taxes.purchase_tax(
+        state, body, [(money_of(line, "Amount"), str(ref.get("value", ""))) for line, ref in coded]
+    )
+
+
+def _set_total(resource: Resource, body: JsonObject, tax: Decimal) -> None:
+    total = sum((money_of(line, "Amount") for line in body["Line"]), tax)
     total -= money_of(body.get("CashBack") or {}, "Amount")
     if total < ZERO and resource.name != "Deposit":
         raise faults.business("You must specify a transaction amount that is 0 or greater.")

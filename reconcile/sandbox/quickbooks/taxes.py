@@ -91,12 +91,12 @@ def tax_by_rate(lines: list[TaxableLine], rounding: str = "line", *, combined: b
     return [RateTotal(rate, nets[key], cents(taxes[key])) for key, rate in order.items()]
 
 
-def rates_of(state: CompanyState, code_id: str) -> tuple[Rate, ...]:
-    """The sales rates of a tax code in their order; empty for `NON` and codes without rates."""
+def rates_of(state: CompanyState, code_id: str, side: str = "Sales") -> tuple[Rate, ...]:
+    """The rates of a tax code on sales, or on purchases, in their order; empty for `NON` and codes without rates."""
     record = state.store.get("TaxCode", code_id)
     if record is None:
         return ()
-    details = (record.body().get("SalesTaxRateList") or {}).get("TaxRateDetail") or []
+    details = (record.body().get(f"{side}TaxRateList") or {}).get("TaxRateDetail") or []
     rates = []
     for detail in sorted(details, key=lambda entry: int(entry.get("TaxOrder", 0))):
         rate = state.store.get("TaxRate", str(detail["TaxRateRef"]["value"]))
@@ -141,6 +141,30 @@ def tax_detail(
     ):
         totals = _prorated(totals, as_decimal(requested["TotalTax"]))
     return _write(body, totals, code_id if totals else str((requested.get("TxnTaxCodeRef") or {}).get("value", "")))
+
+
+def purchase_tax(state: CompanyState, body: JsonObject, lines: list[tuple[Decimal, str]]) -> Decimal:
+    """Work out what was paid in tax on a purchase outside of the United States, and write its TxnTaxDetail.
+
+    Args:
+        state: The company.
+        body: The document; `TxnTaxDetail` as requested is read and replaced. Its total, or else what its lines come
+            to, is taken for the tax.
+        lines: Net amount and tax code of each line.
+
+    Returns:
+        The total tax.
+    """
+    requested = body.pop("TxnTaxDetail", None) or {}
+    if not any(code for _, code in lines):
+        body.setdefault("GlobalTaxCalculation", "NotApplicable")
+    if body.setdefault("GlobalTaxCalculation", "TaxExcluded") == "NotApplicable":
+        return ZERO
+    totals = tax_by_rate([TaxableLine(net, rates_of(state, code, "Purchase")) for net, code in lines])
+    given = [as_decimal(line.get("Amount")) for line in requested.get("TaxLine") or ()]
+    if totals and (given or "TotalTax" in requested):
+        totals = _prorated(totals, as_decimal(requested.get("TotalTax", sum(given, ZERO))))
+    return _write(body, totals, "")
 
 
 def _classic_code(state: CompanyState, body: JsonObject, requested: JsonObject) -> str:

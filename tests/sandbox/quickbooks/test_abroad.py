@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from reconcile.sandbox.quickbooks import taxes
 from reconcile.sandbox.quickbooks.faults import FaultError
 
 
@@ -27,6 +28,43 @@ def refused(desk: Any, resource: str, body: Any) -> Any:
     with pytest.raises(FaultError) as caught:
         desk.post(resource, body)
     return caught.value.problems[0]
+
+
+@pytest.fixture
+def bought(abroad: Any) -> Any:
+    """A tax code of 13 % on what is bought; gives lines of a bill, each with its amount."""
+    rate = {"TaxRateName": "HST", "RateValue": 13, "TaxAgencyId": "1", "TaxApplicableOn": "Purchase"}
+    code = taxes.create_code(abroad.company.state, {"TaxCode": "HST ON", "TaxRateDetails": [rate]})["TaxCodeId"]
+
+    def lines(*amounts: object, taxed: bool = True) -> list[Any]:
+        detail = {"AccountRef": {"value": "7"}, **({"TaxCodeRef": {"value": code}} if taxed else {})}
+        kind = "AccountBasedExpenseLineDetail"
+        return [{"Amount": one, "DetailType": kind, kind: detail} for one in amounts]
+
+    return lines
+
+
+def test_a_bill_s_tax_is_worked_out_line_by_line(abroad: Any, bought: Any) -> None:
+    lines = bought(100, Decimal("0.05"), Decimal("0.05"))
+    made = abroad.post("bill", {"VendorRef": {"value": "56"}, "Line": lines})
+    entry = made["TxnTaxDetail"]["TaxLine"][0]
+    assert (entry["Amount"], entry["TaxLineDetail"]["NetAmountTaxable"]) == (Decimal("13.02"), Decimal("100.1"))
+    assert (made["GlobalTaxCalculation"], made["TotalAmt"], made["Balance"]) == (
+        "TaxExcluded", Decimal("113.12"), Decimal("113.12")
+    )  # fmt: skip
+    again = abroad.post("bill", {**made, "Line": bought(10)})
+    assert (again["TxnTaxDetail"]["TotalTax"], again["TotalAmt"]) == (Decimal("13.02"), Decimal("23.02"))
+    del again["TxnTaxDetail"]
+    assert abroad.post("bill", again)["TotalAmt"] == Decimal("11.3")
+
+
+def test_a_purchase_s_tax_is_what_its_tax_lines_say(abroad: Any, bought: Any) -> None:
+    paid = {"PaymentType": "Cash", "AccountRef": {"value": "35"}}
+    given = {"TaxLine": [{"Amount": Decimal("0.11"), "DetailType": "TaxLineDetail"}]}
+    made = abroad.post("purchase", {**paid, "Line": bought(Decimal("0.89")), "TxnTaxDetail": given})
+    assert (made["TxnTaxDetail"]["TotalTax"], made["TotalAmt"]) == (Decimal("0.11"), 1)
+    free = abroad.post("purchase", {**paid, "Line": bought(5, taxed=False)})
+    assert (free["GlobalTaxCalculation"], free["TotalAmt"], "TxnTaxDetail" in free) == ("NotApplicable", 5, False)
 
 
 def test_every_line_carries_its_own_code_and_is_rounded_by_itself(abroad: Any, sell: Any) -> None:

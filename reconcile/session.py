@@ -28,6 +28,7 @@ from reconcile import report, restored
 from reconcile.compare.circumstances import Cap, Circumstances, Mailed
 from reconcile.compare.conflicts import Conflicts, conflicts
 from reconcile.compare.diff import compare_all
+from reconcile.compare.doubles import new_in_books
 from reconcile.compare.guards import ENDINGS, PRICE_CHANGES, guards, many_deeds, stale_plan
 from reconcile.compare.habits import PRICES, RUNS_LOOKED_AT, deeds
 from reconcile.compare.merging import documents_to_read
@@ -89,7 +90,7 @@ from reconcile.rebuilding import file_the_dead
 from reconcile.sides.billing import BillingReader
 from reconcile.sides.pull import completed, confirm_absences, merged, pull_census, pull_delta, pull_selected
 from reconcile.sides.quickbooks import QuickBooksReader, novelty_notes
-from reconcile.sides.side import Progress, Readable, Writable
+from reconcile.sides.side import Progress, Readable, Writable, mark_of
 from reconcile.state import companies, cursors, lease, pending, permissions, runs, settings
 from reconcile.state.database import check_whole, open_state
 from reconcile.state.heartbeat import Heartbeat
@@ -639,11 +640,13 @@ class Session:
         chosen, currency = self.settings, self.company.currency
         books = self._readers[Side.BOOKS]
         closed, filed, deposited, taken = "", {}, frozenset[str](), {}
+        doubles: Mapping[str, str] = {}
         if isinstance(books, QuickBooksReader):
             closed, filed = books.preferences().closed_until, dict(books.filed_until())
             days = (_earliest_payment_to_books(comparisons[Entity.PAYMENT], in_books[Entity.PAYMENT]), *payments_undone)
             earliest = min(filter(None, days), default="")
             deposited = books.deposited(earliest) if earliest else deposited
+            doubles = self._doubles(books, comparisons[Entity.PAYMENT])
             taken = dict(
                 books.names_taken(names_going_to_books(comparisons[Entity.CUSTOMER], in_billing[Entity.CUSTOMER]))
             )
@@ -655,12 +658,29 @@ class Session:
             filed_until=filed,
             deposited=deposited,
             taken_names=taken,
+            doubles=doubles,
             caps={
                 EffectKind.MAIL: Cap(chosen.most_mails, to_minor(chosen.most_mailed, currency)),
                 EffectKind.CHARGE: Cap(chosen.most_charges, to_minor(chosen.most_charged, currency)),
             },
             permissions=permissions.open_to(self._engine, self.company.key, self.run.id),
         )
+
+    def _doubles(self, books: QuickBooksReader, payments: Comparison) -> Mapping[str, str]:
+        """Payments new in QuickBooks that are second ones of a write of ours, and what that made first.
+
+        Only where an answer was ever lost can a request arrive twice, and only then QuickBooks is asked.
+        """
+        new = new_in_books(payments)
+        retried = self._journal().retried(Entity.PAYMENT, Side.BOOKS) if new else {}
+        if not retried:
+            return {}
+        made_for = {mark_of(request_id): billing_id for request_id, billing_id in retried.items()}
+        pairs = self._links.agreement(Entity.PAYMENT).frame
+        first = dict(zip(pairs["billing_id"], pairs["books_id"], strict=True))
+        marks = books.marks(Entity.PAYMENT, ids=new)
+        known = {record_id: first.get(made_for.get(mark, "")) for record_id, mark in marks.items()}
+        return {record_id: one for record_id, one in known.items() if one is not None and one != record_id}
 
     def _save_findings(self) -> None:
         findings = self._findings or ()

@@ -43,6 +43,7 @@ class Circumstances:
         filed_until: the day until which sales tax was filed, ISO, by the name of the tax agency.
         deposited: ids in books of payments that sit in a deposit, beyond those whose record says so.
         taken_names: names in books that are no customer's, case-folded, and whose they are (*vendor*, *employee*).
+        doubles: ids in books of payments that a write has made a second time, and of those it has made first.
         caps: per kind of outside effect; a kind that is not named has none.
         permissions: what people let pass.
     """
@@ -54,5 +55,6 @@ class Circumstances:
     filed_until: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     deposited: frozenset[str] = frozenset()
     taken_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    doubles: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     caps: Mapping[EffectKind, Cap] = field(default_factory=lambda: MappingProxyType({}))
     permissions: Sequence[Permission] = ()

@@ -19,6 +19,7 @@ import pyarrow as pa
 from reconcile.compare.canonical import References, canonical, is_live, references_of
 from reconcile.compare.cells import KEPT_WHEN_VOID
 from reconcile.compare.circumstances import Circumstances
+from reconcile.compare.doubles import without_doubles
 from reconcile.compare.effects import MAIL_WITHIN, with_capped_effects
 from reconcile.compare.endings import with_waiting_endings
 from reconcile.compare.enforcing import Enforced, enforce
@@ -125,12 +126,13 @@ def make_plan(
     def complete(some: Sequence[Operation]) -> tuple[list[Operation], list[Finding]]:
         some = [replace(operation, effects=()) if operation.effects else operation for operation in some]
         kept, unnamed = with_free_names(some, given.taken_names)
+        kept, twice = without_doubles(kept, given.doubles)
         kept, unusable = with_active_references(kept, planner.sides, planner.references)
         kept, waiting = with_waiting_endings(kept, planner.sides)
         kept, protected, opened = with_protection(company, kept, planner.sides, planner.references, given)
         kept, overpaying = with_held_overpayments(kept, planner.sides, planner.references)
         kept, over_cap, let_over = with_capped_effects(company, kept, planner.sides, planner.references, given)
-        left_out[:], passed[:] = [*unnamed, *unusable, *protected, *overpaying, *over_cap], [*opened, *let_over]
+        left_out[:], passed[:] = [*unnamed, *twice, *unusable, *protected, *overpaying, *over_cap], [*opened, *let_over]
         return kept, [*waiting, *left_out]
 
     operations, told = complete(operations)

@@ -14,7 +14,7 @@ import pandas as pd
 from sqlalchemy import Connection, CursorResult, Engine, bindparam, insert, select, update
 
 from reconcile.errors import ConfigurationError, LeaseError, StepFailedError
-from reconcile.model.entities import Entity, Side
+from reconcile.model.entities import Entity, Side, side_and_id
 from reconcile.model.journal import AgreementUpdate, Answer, Entry, EntryStatus
 from reconcile.model.plan import Action, EffectKind, Operation
 from reconcile.state.agreements import agree, end_link
@@ -251,6 +251,19 @@ class Journal:
         mailed = [one for one in operations if any(effect["kind"] == EffectKind.MAIL for effect in one["effects"])]
         books_ids = frozenset(str(one["books_id"]) for one in mailed if one["books_id"])
         return books_ids, frozenset(str(one["payload"]["number"]) for one in mailed if one["payload"].get("number"))
+
+    def retried(self, step: Entity, side: Side) -> dict[str, str]:
+        """Requests to make something whose answer was lost at first: by request id, the other side's record."""
+        query = select(JournalRow.request_id, JournalRow.record_key).where(
+            JournalRow.company == self._company,
+            JournalRow.step == step.value,
+            JournalRow.side == side.value,
+            JournalRow.action == Action.CREATE.value,
+            JournalRow.evidence != "",
+        )
+        with reading(self._engine) as connection:
+            rows = connection.execute(query).all()
+        return {request_id: side_and_id(key)[1] for request_id, key in rows}
 
     def open_entries(self) -> list[Entry]:
         """All entries of the company that must be settled, of whatever run, oldest first."""

@@ -31,11 +31,13 @@ from tests.night.desks import (
     billing_rows,
     customer_in_billing,
     edit_in_billing,
+    held,
     invoice_in_books,
     line_in_books,
     pay_in_books,
     quiet,
     sell_in_books,
+    sentences,
 )
 
 STORM = {"action": "status", "status": 429, "headers": {"Retry-After": "0"}}
@@ -199,6 +201,40 @@ def test_a_gateway_in_trouble_after_the_write_leaves_it_unknown_and_it_is_settle
     heal(world)
     agreed(world)
     assert len(names_in_books(world)) == len(set(names_in_books(world))) == 45
+
+
+def test_a_payment_that_arrives_again_once_quickbooks_has_forgotten_its_request_is_shown_and_not_carried_on(
+    world: World,
+) -> None:
+    world.new_customer_in_books("Cool Cars")
+    world.new_product_in_books("Gardening")
+    sell_in_books(world, "1001", "Cool Cars", line_in_books(world, "Gardening", "4", "25"))
+    agreed(world)
+    day.take_payment(world.billing, {"1001": "40"}, on=TODAY, method="check", online=False, reference="ours")
+    session = planned(world)
+    for entity in list(Entity)[:4]:
+        session.push(entity)
+    spoil(world, action="html", status=502, resource="batch", moment="after")
+    with pytest.raises(DeferredError) as caught:
+        session.push("payment")
+    filed(world, str(caught.value), "1 without an answer")
+    heal(world)
+    agreed(world)
+    first = world.books.one("Payment", "PaymentRefNum", "ours")
+    same = {name: first[name] for name in ("CustomerRef", "TotalAmt", "PaymentRefNum", "TxnDate", "PrivateNote")}
+    second = world.books.save("Payment", **same)
+
+    run = world.sync(apply=False)
+    assert run.counts["planned_writes"] == 0
+    run = world.sync()
+    assert (run.outcome, held(world)) == (Outcome.AGREED_EXCEPT_HELD, {"ours"}), run.reason
+    assert f"(id {second['Id']}) was made by the same write of the sync" in sentences(world)[0]
+    assert f"payment with the id {first['Id']}" in sentences(world)[0]
+    assert billing_rows(world, "select count(*) from payments") == [(1,)]
+    note = second["PrivateNote"].replace("reconcile", "somebody's own")
+    world.books.save("Payment", **{**second, "PrivateNote": note})
+    agreed(world)
+    assert billing_rows(world, "select count(*) from payments") == [(2,)]
 
 
 def test_money_that_only_reliabills_waits_for_still_gets_there_when_quickbooks_gives_up(world: World) -> None:

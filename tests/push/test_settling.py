@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reconcile.model.entities import Entity
+from reconcile.model.entities import Entity, Side
 from reconcile.model.findings import Severity
 from reconcile.model.journal import EntryStatus
 from reconcile.model.plan import Action, Operation
@@ -141,6 +141,15 @@ def test_while_a_search_may_lag_behind_finding_nothing_proves_nothing_and_the_re
     assert "the same request was repeated" in settled.evidence
     assert len(payments(office)) == 1
     assert len(set(office.books.asked)) == 1
+
+
+def test_only_requests_without_a_first_answer_can_have_made_something_twice(office: Office) -> None:
+    office.push(a_payment(1))
+    lost(office, a_payment(2))
+    office.settle()
+    retried = office.journal("run-3").retried(Entity.PAYMENT, Side.BOOKS)
+    assert retried == {office.entries()[1].request_id: "2"}
+    assert office.journal("run-3").retried(Entity.INVOICE, Side.BOOKS) == {}
 
 
 def test_what_never_arrived_is_carried_out_by_the_repetition_once(office: Office) -> None:

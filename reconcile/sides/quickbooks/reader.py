@@ -17,6 +17,7 @@ from reconcile.sides.quickbooks.ahead import Ahead
 from reconcile.sides.quickbooks.faults import NOT_FOUND
 from reconcile.sides.quickbooks.frames import Harvest, collector_paused
 from reconcile.sides.quickbooks.mapping import Lookups, id_of
+from reconcile.sides.quickbooks.marks import MARKED, mark_in
 from reconcile.sides.quickbooks.novelties import KNOWN, Novelties
 from reconcile.sides.quickbooks.pages import (
     BatchOfAnswers,
@@ -28,7 +29,16 @@ from reconcile.sides.quickbooks.pages import (
     read_each,
 )
 from reconcile.sides.quickbooks.preferences import Preferences, preferences_of
-from reconcile.sides.quickbooks.records import SHAPES, PaymentMethod, TaxAgency, TaxRate, resource
+from reconcile.sides.quickbooks.records import (
+    SHAPES,
+    Invoice,
+    Payment,
+    PaymentMethod,
+    Record,
+    TaxAgency,
+    TaxRate,
+    resource,
+)
 from reconcile.sides.quickbooks.session import Answer, QuickBooksSession, Vigilant, server_time
 from reconcile.sides.side import CompanyIdentity, Progress, no_progress
 
@@ -41,6 +51,9 @@ CDC_DAYS = 29
 
 OVERLAP = timedelta(minutes=5)
 IDS_AT_ONCE = 200
+_CLOCKS = timedelta(hours=1)
+"""How far QuickBooks' clock and ours may be apart when records are picked by the moment they were made."""
+
 NAMES_AT_ONCE = 30
 ROUNDS = 3
 CATCHING_UP = 3
@@ -524,6 +537,29 @@ class QuickBooksReader:
         page = decode(body)
         self.novelties.look_at_page(name, body)
         return page
+
+    def marks(self, entity: Entity, *, since: datetime | None = None, ids: Sequence[str] = ()) -> Mapping[str, str]:
+        """Our marks in the private notes, by record id, of what was made since a moment and of these records."""
+        if entity not in MARKED:
+            return {}
+        conditions = [] if since is None else [query.since("MetaData.CreateTime", since - _CLOCKS)]
+        conditions += [query.among("Id", ids[start : start + IDS_AT_ONCE]) for start in range(0, len(ids), IDS_AT_ONCE)]
+        found: dict[str, str] = {}
+        for condition in conditions:
+            for record in self._all_where(entity, condition):
+                mark = mark_in(record.private_note) if isinstance(record, Invoice | Payment) else None
+                if mark is not None:
+                    found[record.id] = mark
+        return found
+
+    def _all_where(self, entity: Entity, condition: str) -> Iterator[Record]:
+        start = 1
+        while True:
+            page: Page[Any] = self._query(query.select(resource(entity), condition, start=start), SHAPES[entity])
+            yield from page.records
+            if len(page.ids) < query.LARGEST_PAGE:
+                return
+            start += len(page.ids)
 
     def _query(self, statement: str, shape: type[R]) -> Page[R]:
         return self._read(statement, page_decoder(shape))

@@ -43,10 +43,10 @@ from reconcile.sides.quickbooks.faults import (
     uncertain,
 )
 from reconcile.sides.quickbooks.mapping import Lookups, MalformedError, carried, fields_of, payment_method
-from reconcile.sides.quickbooks.marks import MARKED, mark_in, tag
+from reconcile.sides.quickbooks.marks import MARKED, tag
 from reconcile.sides.quickbooks.pages import Page
 from reconcile.sides.quickbooks.reader import QuickBooksReader, utc_now
-from reconcile.sides.quickbooks.records import SHAPES, Invoice, Payment, Record, TaxAgency, resource
+from reconcile.sides.quickbooks.records import SHAPES, Record, TaxAgency, resource
 from reconcile.sides.quickbooks.session import (
     Answer,
     FaultedError,
@@ -75,9 +75,6 @@ A repetition may be refused. Then QuickBooks had not carried out the first one, 
 (whether refusals are remembered is not stated either) and find mended what stood in the way: only what is refused for
 its content is settled at once.
 """
-
-_CLOCKS = timedelta(hours=1)
-"""How far QuickBooks' clock and ours may be apart when records are picked by the moment they were made."""
 
 NAME_LOCK_ROUNDS = 4
 _TRANSACTIONS = frozenset({Entity.INVOICE, Entity.PAYMENT})
@@ -176,29 +173,6 @@ class QuickBooksWriter(QuickBooksReader):
     def bears_marks(self, entity: Entity) -> bool:
         """Invoices and payments do."""
         return entity in MARKED
-
-    def marks(self, entity: Entity, *, since: datetime | None = None, ids: Sequence[str] = ()) -> Mapping[str, str]:
-        """Our marks in the private notes, by record id, of what was made since a moment and of these records."""
-        if entity not in MARKED:
-            return {}
-        conditions = [] if since is None else [query.since("MetaData.CreateTime", since - _CLOCKS)]
-        conditions += [query.among("Id", some) for some in _some(ids)]
-        found: dict[str, str] = {}
-        for condition in conditions:
-            for record in self._all_where(entity, condition):
-                mark = mark_in(record.private_note) if isinstance(record, Invoice | Payment) else None
-                if mark is not None:
-                    found[record.id] = mark
-        return found
-
-    def _all_where(self, entity: Entity, condition: str) -> Iterator[Record]:
-        start = 1
-        while True:
-            page: Page[Any] = self._query(query.select(resource(entity), condition, start=start), SHAPES[entity])
-            yield from page.records
-            if len(page.ids) < query.LARGEST_PAGE:
-                return
-            start += len(page.ids)
 
     # one write -------------------------------------------------------------------------------------------------------
 
@@ -667,10 +641,6 @@ def _responses(answer: Answer[Any]) -> dict[str, dict[str, Any]]:
         for response in content.get("BatchItemResponse") or []
         if isinstance(response, dict)
     }
-
-
-def _some(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (ids[start : start + query.LARGEST_BATCH] for start in range(0, len(ids), query.LARGEST_BATCH))
 
 
 def _target(write: Write) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from reconcile.compare.rules import STALE, UNPLANNED
+from reconcile.compare.rules import DEPENDS, STALE, UNPLANNED
 from reconcile.model.entities import FIELDS, Entity, Side, side_and_id
 from reconcile.model.findings import Finding, Severity
 from reconcile.model.plan import Action, Operation, Plan
@@ -165,7 +165,7 @@ class _Moved:
         self.pairs = pairs
         self.held: dict[tuple[Entity, str], str] = {}
         for finding in findings:
-            if finding.severity is not Severity.NOTE:
+            if finding.severity is not Severity.NOTE or finding.check == DEPENDS:
                 self.held.setdefault((finding.entity, finding.record_id), finding.sentence)
         self._versions: dict[tuple[Side, Entity], dict[str, Any]] = {}
 

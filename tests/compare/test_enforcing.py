@@ -91,6 +91,23 @@ def test_what_needs_a_record_that_is_not_made_is_refused_with_it(trade: Trade) -
     ]
 
 
+def test_what_waits_for_a_record_in_conflict_now_is_refused_with_that_reason(trade: Trade) -> None:
+    trade.both_have("customer", "q1", "r1", "Amy", phone="a")
+    trade.both_have("product", "q5", "r5", "Rocks")
+    trade.both_have("invoice", "q7", "r7", "100", "q1", 300, product="q5")
+    for side in (trade.books, trade.billing):
+        side.change(Entity.INVOICE, "q7" if side is trade.books else "r7", memo="b")
+    saved = trade.plan().plan
+    assert [operation.action for operation in saved.operations] == [Action.AGREE]
+    trade.books.change(Entity.CUSTOMER, "q1", phone="b")
+    trade.billing.change(Entity.CUSTOMER, "r1", active=False)
+    planned = enforced(trade, saved)
+    assert planned.plan.operations == ()
+    assert reasons(planned)["100"].startswith(
+        "it is held now. Invoice 100 of Amy waits for customer Amy, which is held: "
+    )
+
+
 def test_what_would_now_cause_a_charge_that_nobody_saw_is_refused(trade: Trade) -> None:
     trade.both_have("customer", "q1", "r1", "Amy")
     trade.both_have("product", "q5", "r5", "Rocks")

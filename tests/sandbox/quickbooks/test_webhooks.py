@@ -3,6 +3,7 @@
 import json
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -68,6 +69,13 @@ def admin(sandbox: QuickBooksSandbox) -> Callable[..., Any]:
         return requests.request(method, f"{sandbox.base_url}/admin{path}", json=body, timeout=10).json()
 
     return ask
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    until = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def events(receiver: Receiver) -> list[tuple[str, str]]:
@@ -138,6 +146,7 @@ def test_a_receiver_that_fails_is_told_again_and_then_no_more(receiver: Receiver
     call("POST", "customer", json={"DisplayName": "Never"})
     for _ in range(4):
         other.next()
+    wait_for(lambda: admin("GET", "/webhooks")["targets"][1]["blocked"])
     receiver.next()
     call("POST", "customer", json={"DisplayName": "After"})
     receiver.next()

@@ -27,6 +27,7 @@ _NESTING: Final = {
 }
 _LONGEST_US_ACCOUNT_NUMBER: Final = 7
 _VISIBLE_TAX_DIGITS: Final = 5
+_VISIBLE_VENDOR_DIGITS: Final = 4
 _EXEMPTION_REASONS: Final = frozenset(str(number) for number in range(1, 16))
 _SHORT_NUMBER_COUNTRIES: Final = frozenset({"US", "UK", "IN"})
 
@@ -248,15 +249,24 @@ def _place(state: CompanyState, resource: Resource, body: JsonObject, stored: Js
     if stored is not None and any(above.id == stored["Id"] for above in _chain(state, resource, parent)):
         raise faults.one(900, "Object Is Its Own Parent", "An object cannot be its own parent.", "ParentRef")
     held = parent.body()
-    if resource.name == "Account" and held.get("AccountSubType") in _CHILDLESS_SUBTYPES:
-        raise faults.business(f"The account {held['Name']} cannot have sub-accounts.")
+    if resource.name == "Account":
+        _check_above(body, held)
     level = int(held.get("Level", 0)) + 1 if resource.name != "Account" else len(list(_chain(state, resource, parent)))
     if level > (_DEEPEST_CATEGORY if body.get("Type") == "Category" else _DEEPEST):
         raise faults.one(6180, "Too Many Levels", "You can only have up to 5 levels of sub elements.", "ParentRef")
+    if resource.name == "Item":
+        body["ParentRef"] = {**parent_ref, "name": held["FullyQualifiedName"]}
     body["FullyQualifiedName"] = f"{held['FullyQualifiedName']}:{name}"
     body[flag] = True
     if resource.name != "Account":
         body["Level"] = level
+
+
+def _check_above(body: JsonObject, above: JsonObject) -> None:
+    if above.get("AccountSubType") in _CHILDLESS_SUBTYPES:
+        raise faults.business(f"The account {above['Name']} cannot have sub-accounts.")
+    if above.get("AccountType") != body["AccountType"]:
+        raise faults.business("When you create a subaccount, you must use the same account type as its parent.")
 
 
 def _chain(state: CompanyState, resource: Resource, record: Record) -> Iterator[Record]:
@@ -272,6 +282,8 @@ def _rename_children(state: CompanyState, resource: Resource, parent: JsonObject
     for record in state.store.find("parent", resource.name, str(parent["Id"])):
         child = record.body()
         child["FullyQualifiedName"] = f"{parent['FullyQualifiedName']}:{child[resource.naming]}"
+        if resource.name == "Item":
+            child["ParentRef"]["name"] = parent["FullyQualifiedName"]
         state.store.put(resource.name, child, silently=True)
         _rename_children(state, resource, child)
 
@@ -365,10 +377,7 @@ def _prepare_customer(state: CompanyState, body: JsonObject, stored: JsonObject 
     else:
         body["Balance"] = stored.get("Balance", 0)
         body["BalanceWithJobs"] = stored.get("BalanceWithJobs", 0)
-    identifier = str(body.get("PrimaryTaxIdentifier", ""))
-    if identifier:
-        hidden = max(len(identifier) - _VISIBLE_TAX_DIGITS, 0)
-        body["PrimaryTaxIdentifier"] = "X" * hidden + identifier[hidden:]
+    _mask(body, "PrimaryTaxIdentifier", _VISIBLE_TAX_DIGITS)
     if not body["Taxable"]:
         body.pop("DefaultTaxCodeRef", None)
     if "TaxExemptionReasonId" in body and str(body["TaxExemptionReasonId"]) not in _EXEMPTION_REASONS:
@@ -377,10 +386,18 @@ def _prepare_customer(state: CompanyState, body: JsonObject, stored: JsonObject 
     state.give_address_ids(body, "BillAddr", "ShipAddr")
 
 
+def _mask(body: JsonObject, name: str, visible: int) -> None:
+    """Hide all but the last signs of a number that identifies somebody."""
+    if identifier := str(body.get(name, "")):
+        hidden = max(len(identifier) - visible, 0)
+        body[name] = "X" * hidden + identifier[hidden:]
+
+
 def _prepare_vendor(state: CompanyState, body: JsonObject, stored: JsonObject | None) -> None:
     _prepare_name(state, body, stored)
     body["Balance"] = (stored or {}).get("Balance", 0)
     body.setdefault("Vendor1099", False)
+    _mask(body, "TaxIdentifier", _VISIBLE_VENDOR_DIGITS)
     body.setdefault("CurrencyRef", state.currency_ref())
     state.give_address_ids(body, "BillAddr", "ShipAddr")
 
@@ -391,6 +408,8 @@ def _prepare_employee(state: CompanyState, body: JsonObject, stored: JsonObject 
         body["DisplayName"] = built
     _prepare_name(state, body, stored)
     body.setdefault("BillableTime", False)
+    if body.get("SSN"):
+        body["SSN"] = "XXX-XX-XXXX"
     state.give_address_ids(body, "PrimaryAddr")
 
 

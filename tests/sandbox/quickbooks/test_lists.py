@@ -186,6 +186,30 @@ def test_preferences_name_accounts_that_are_there(desk: Any) -> None:
     ]  # fmt: skip
 
 
+def test_an_item_names_what_it_is_below(desk: Any) -> None:
+    def below(name: str, parent: Any, **more: Any) -> Any:
+        return desk.post("item", {"Name": name, "SubItem": True, "ParentRef": {"value": parent["Id"]}, **more})
+
+    top = desk.post("item", {"Name": "Garden", "Type": "Category"})
+    middle = below("Plants", top, Type="Category")
+    made = below("Ivy", middle, Type="Service", IncomeAccountRef={"value": "79"})
+    assert made["ParentRef"] == {"value": middle["Id"], "name": "Garden:Plants"}
+    desk.post("item", {"Id": top["Id"], "SyncToken": "0", "sparse": True, "Name": "Yard"})
+    assert desk.get("item", made["Id"])["ParentRef"]["name"] == "Yard:Plants"
+
+
+def test_numbers_that_identify_people_are_hidden(desk: Any) -> None:
+    vendor = desk.post("vendor", {"DisplayName": "Somebody", "TaxIdentifier": "123-45-6789"})
+    assert vendor["TaxIdentifier"] == "XXXXXXX6789"
+    assert desk.post("employee", {"GivenName": "Some", "SSN": "123-45-6789"})["SSN"] == "XXX-XX-XXXX"
+
+
+def test_an_account_is_of_the_type_of_the_one_it_is_below(desk: Any) -> None:
+    body = {"Name": "Till", "AccountType": "Expense", "ParentRef": {"value": "35"}}
+    assert refused(desk, "account", body).code == 6000
+    assert desk.post("account", {**body, "AccountType": "Bank"})["FullyQualifiedName"] == "Checking:Till"
+
+
 def test_an_agency_that_says_it_is_active_is_taken(desk: Any) -> None:
     made = desk.post("taxagency", {"DisplayName": "Revenue Office", "Active": True})
     assert (made["DisplayName"], "Active" in made) == ("Revenue Office", False)

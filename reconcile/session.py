@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any
 
 import pandas as pd
+from pyarrow import parquet
 from sqlalchemy import Engine
 
 from checks import Validation, validate
@@ -64,6 +65,7 @@ from reconcile.model.changes import Agreement, Comparison, Decision
 from reconcile.model.entities import Entity, Side, label_column
 from reconcile.model.findings import Finding, Severity, findings_frame
 from reconcile.model.guards import Guard
+from reconcile.model.lookup import as_table
 from reconcile.model.money import show, to_minor
 from reconcile.model.plan import EffectKind, Operation, Plan
 from reconcile.model.resolutions import Resolution
@@ -458,7 +460,7 @@ class Session:
                     self._save_frame(f"{side}-{entity}-rows", snapshot.rows)
 
     def _save_frame(self, name: str, frame: pd.DataFrame) -> None:
-        frame.to_parquet(self.folder.frames / f"{name}.parquet", index=False)
+        parquet.write_table(as_table(frame), self.folder.frames / f"{name}.parquet")
 
     # ---------------------------------------------------------------- compare, validate, plan
 

@@ -7,6 +7,7 @@ Arrow look at every text singly, in Python, as ``Series.isin`` does, so that lon
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any, cast
 
 import numpy as np
@@ -14,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from pandas.api.types import is_object_dtype
 
 _TEXT: Any = pd.StringDtype(na_value=np.nan)
 
@@ -23,7 +25,9 @@ def arrow(values: Iterable[Any]) -> pa.Array:
     if isinstance(values, pa.Array):
         return values
     if isinstance(values, pd.Series | pd.Index):
-        array = pa.array(values.array, type=pa.large_string() if values.dtype == object else None, from_pandas=True)
+        array = pa.array(
+            values.array, type=pa.large_string() if is_object_dtype(values.dtype) else None, from_pandas=True
+        )
         return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
     return pa.array(list(values), type=pa.large_string())
 
@@ -37,6 +41,23 @@ def as_index(array: pa.Array) -> pd.Index[str]:
     """An Arrow array as an index of text."""
     index: pd.Index[str] = pd.Index(_TEXT.__from_arrow__(array))
     return index
+
+
+def as_table(frame: pd.DataFrame) -> pa.Table:
+    """A frame without its index as an Arrow table, from which pandas makes the same frame again.
+
+    What says so is the same for all frames of the same columns, and takes longer to make than a short frame to write.
+    """
+    columns = tuple((str(name), dtype) for name, dtype in frame.dtypes.items())
+    if any(is_object_dtype(dtype) for _, dtype in columns):  # only its values say what it is
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    return pa.Table.from_arrays([arrow(frame[name]) for name, _ in columns], schema=_schema(columns))
+
+
+@cache
+def _schema(columns: tuple[tuple[str, Any], ...]) -> pa.Schema:
+    empty = pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in columns})
+    return pa.Schema.from_pandas(empty, preserve_index=False)
 
 
 def among(values: pd.Series[str] | pd.Index[str], wanted: Iterable[str]) -> NDArray[np.bool_]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from reconcile.model.lookup import among, looked_up, places, totals
+from reconcile.model.lookup import among, as_table, looked_up, places, totals
 
 
 def texts(*values: str | None, **more: Any) -> pd.Series[str]:
@@ -32,6 +33,23 @@ def test_each_id_has_its_whole_sum_an_id_that_occurs_twice_as_well_and_what_is_n
     amounts = pd.Series([5, 7, None, 2**62, 1], dtype="Int64")
     sums = totals(texts("a", "a", "a", "b", None), amounts, texts("b", "a", "c", None, "a"))
     assert sums.tolist() == [2**62, 12, 0, 0, 12]
+
+
+@pytest.mark.parametrize("length", [0, 3])
+def test_a_frame_is_the_same_from_a_table_as_it_is_from_pandas_own(length: int) -> None:
+    frame = pd.DataFrame(
+        {
+            "text": texts("a", None, "b"),
+            "whole": pd.Series([1, None, 2**62], dtype="Int64"),
+            "flag": pd.Series([True, None, False], dtype="boolean"),
+            "number": pd.Series([1, 2, 3], dtype="int64"),
+            "anything": pd.Series([None, "x", "y"], dtype=object),
+        }
+    )[:length]
+    typed = frame.drop(columns="anything")
+    for own in (frame, typed):
+        assert as_table(own).equals(pa.Table.from_pandas(own, preserve_index=False), check_metadata=True)
+    pd.testing.assert_frame_equal(as_table(typed).to_pandas(), typed)
 
 
 def test_nothing_is_looked_up_among_nothing() -> None:

@@ -3,12 +3,12 @@
 They are never deleted, only deactivated. Their names are unique, across customers, vendors and employees together.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Final
 
 from reconcile.sandbox.quickbooks import faults
-from reconcile.sandbox.quickbooks.entities import RESOURCES, Resource
+from reconcile.sandbox.quickbooks.entities import RESOURCES, SHAPES, TRANSACTIONS, Property, Resource
 from reconcile.sandbox.quickbooks.faults import FaultError
 from reconcile.sandbox.quickbooks.numbers import ZERO, JsonObject, amount, as_decimal
 from reconcile.sandbox.quickbooks.state import CURRENCY_NAMES, CompanyState, merged, money_of, references
@@ -73,16 +73,11 @@ _ITEM_ACCOUNTS: Final = {
     "ExpenseAccountRef": frozenset({"Expense", "Cost of Goods Sold", "Other Expense"}),
     "AssetAccountRef": frozenset({"Other Current Asset"}),
 }
-_SOLD_ON: Final = (
-    "Invoice",
-    "CreditMemo",
-    "SalesReceipt",
-    "RefundReceipt",
-    "Estimate",
-    "Bill",
-    "VendorCredit",
-    "Purchase",
+_NAMING_OTHERS: Final = tuple(
+    name for name, resource in RESOURCES.items() if name == "Item" or resource.group in TRANSACTIONS
 )
+_BOUGHT: Final = tuple(name for name, resource in RESOURCES.items() if resource.group == "transaction")
+"""What people stand in without being found by them: the customer of a line, who was paid, whom a posting concerns."""
 _UNSOLD: Final = frozenset({"Category", "Group", "Assembly"})
 WRONG_ACCOUNT: Final = "You need to select a different type of account for this transaction."
 
@@ -285,35 +280,45 @@ def _rename_children(state: CompanyState, resource: Resource, parent: JsonObject
         if resource.name == "Item":
             child["ParentRef"]["name"] = parent["FullyQualifiedName"]
         state.store.put(resource.name, child, silently=True)
+        if resource.name == "Account":
+            _rename_references(state, resource, child)
         _rename_children(state, resource, child)
 
 
 def _rename_references(state: CompanyState, resource: Resource, named: JsonObject) -> None:
     """A reference shows the name that its target has now, so a new name is written wherever the old one stands."""
-    record_id, name = str(named["Id"]), str(named[resource.naming])
-    if resource.name in {"Customer", "Vendor"}:
-        for record in state.store.find(resource.name.lower(), record_id):
-            body = record.body()
-            body[f"{resource.name}Ref"]["name"] = name
+    record_id = str(named["Id"])
+    name = str(named["FullyQualifiedName" if resource.name == "Account" else resource.naming])
+    needle = b'"value":"' + record_id.encode() + b'"'
+    people = resource.group == "name"
+    records = list(state.store.find(resource.name.lower(), record_id)) if people else []
+    for kind in _BOUGHT if people else _NAMING_OTHERS:
+        records += [one for one in state.store.all(kind) if needle in one.json]
+    for record in records:
+        body = record.body()
+        if _renamed(RESOURCES[record.entity].properties, body, (resource.name, record_id), name):
             state.store.put(record.entity, body, silently=True)
-    elif resource.name == "Item":
-        needle = b'"ItemRef":{"value":"' + record_id.encode() + b'"'
-        for kind in _SOLD_ON:
-            for record in [one for one in state.store.all(kind) if needle in one.json]:
-                body = record.body()
-                _rename_item(body.get("Line", ()), record_id, name)
-                state.store.put(record.entity, body, silently=True)
 
 
-def _rename_item(lines: Iterable[JsonObject], item_id: str, name: str) -> None:
-    for line in lines:
-        detail = line.get(str(line.get("DetailType")))
-        if not isinstance(detail, dict):
+def _renamed(known: Mapping[str, Property], body: JsonObject, target: tuple[str, str], name: str) -> bool:
+    """Write a name beside each reference to a target, and say whether there is one."""
+    found = False
+    for key, value in body.items():
+        entry = known.get(key)
+        if entry is None or not value:
             continue
-        ref = detail.get("ItemRef")
-        if isinstance(ref, dict) and ref.get("value") == item_id:
-            ref["name"] = name
-        _rename_item(detail.get("Line", ()), item_id, name)
+        if entry.kind == "many":
+            for element in value:
+                found |= _renamed(SHAPES[entry.shape], element, target, name)
+        elif entry.kind == "one" and entry.shape not in {"ReferenceType", "EntityTypeRef"}:
+            found |= _renamed(SHAPES[entry.shape], value, target, name)
+        elif entry.kind in {"ref", "one"}:
+            held = value.get("EntityRef", value)
+            kinds = entry.choices if entry.kind == "ref" else (value.get("type") or value.get("Type"),)
+            if target[0] in kinds and "name" in held and held.get("value") == target[1]:
+                held["name"] = name
+                found = True
+    return found
 
 
 def _check_removable(state: CompanyState, resource: Resource, stored: JsonObject) -> None:

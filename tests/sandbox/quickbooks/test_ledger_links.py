@@ -138,6 +138,30 @@ def test_a_new_name_shows_wherever_the_old_one_stood(desk: Any) -> None:
     assert held["SyncToken"] == "0"
 
 
+def test_a_new_name_shows_in_what_was_bought_and_banked(desk: Any, supplier: Any) -> None:
+    held = {"VendorRef": {"value": supplier["Id"]}, "Line": [expense("64", 5)]}
+    held["Line"][0]["AccountBasedExpenseLineDetail"]["CustomerRef"] = {"value": "1"}
+    made = desk.post("bill", held)
+    paid = {"PaymentType": "Cash", "AccountRef": {"value": "35"}, "EntityRef": {"value": "1"}, "Line": held["Line"]}
+    bought = desk.post("purchase", paid)
+    lines = _lines("journalentry")
+    lines[0]["JournalEntryLineDetail"]["Entity"] = {"Type": "Customer", "EntityRef": {"value": "1"}}
+    entry = desk.post("journalentry", {"Line": lines})
+    desk.post("customer", {"Id": "1", "SyncToken": "0", "sparse": True, "DisplayName": "Amy's Birds"})
+    desk.post("vendor", {"Id": supplier["Id"], "SyncToken": "0", "sparse": True, "DisplayName": "Stone"})
+    jobs = desk.get("account", "63")
+    desk.post("account", {"Id": "63", "SyncToken": jobs["SyncToken"], "sparse": True, "Name": "Stuff"})
+    bill = desk.get("bill", made["Id"])
+    detail = bill["Line"][0]["AccountBasedExpenseLineDetail"]
+    assert (bill["VendorRef"]["name"], detail["CustomerRef"]["name"], detail["AccountRef"]["name"]) == (
+        "Stone", "Amy's Birds", "Job Expenses:Stuff:Decks and Patios"
+    )  # fmt: skip
+    assert desk.get("purchase", bought["Id"])["EntityRef"]["name"] == "Amy's Birds"
+    first = desk.get("journalentry", entry["Id"])["Line"][0]["JournalEntryLineDetail"]
+    assert first["Entity"]["EntityRef"]["name"] == "Amy's Birds"
+    assert bill["SyncToken"] == "0"
+
+
 def test_numbers_go_on_from_the_one_given_last_not_from_one_changed_later(desk: Any) -> None:
     prefs = {"SyncToken": "0", "sparse": True, "SalesFormsPrefs": {"CustomTxnNumbers": False}}
     desk.post("preferences", prefs)

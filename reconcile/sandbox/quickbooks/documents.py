@@ -52,6 +52,7 @@ _DEPOSITABLE: Final = frozenset({"Payment", "SalesReceipt", "RefundReceipt", "Jo
 _DEPOSIT_ACCOUNTS: Final = frozenset({"Bank", "Other Current Asset"})
 _PURCHASE_ACCOUNTS: Final = {"Cash": frozenset({"Bank"}), "Check": frozenset({"Bank"}), "CreditCard": {"Credit Card"}}
 _FEWEST_POSTINGS: Final = 2
+_CONCERNED: Final = {"Accounts Receivable": "Customer", "Accounts Payable": "Vendor"}
 _PAYEES: Final = ("Vendor", "Customer", "Employee")
 _UNNUMBERED: Final = frozenset({"Purchase", "JournalEntry"})
 """Documents whose lines recordings show without LineNum."""
@@ -376,8 +377,18 @@ def _check_postings(state: CompanyState, body: JsonObject, own: str) -> None:
         if held := (detail.get("Entity") or {}).get("EntityRef"):
             _name_party(state, held)
             detail["Entity"]["Type"] = held.pop("type")
+        _check_concerned(state, detail)
     if sums["Debit"] != sums["Credit"]:
         raise faults.one(2300, "Unbalanced Journal Entry", "The debits and credits of a journal entry must be equal.")
+
+
+def _check_concerned(state: CompanyState, detail: JsonObject) -> None:
+    """What is posted to receivables concerns a customer, what is posted to payables a vendor."""
+    account = state.store.get("Account", str((detail.get("AccountRef") or {}).get("value")))
+    kind = "" if account is None else str(account.facts.get("accounttype"))
+    whom = _CONCERNED.get(kind)
+    if whom and (detail.get("Entity") or {}).get("Type") != whom:
+        raise faults.business(f"When you use {kind}, you must choose a {whom.lower()} in the Name field.")
 
 
 def _no_rule(state: CompanyState, body: JsonObject, own: str) -> None:

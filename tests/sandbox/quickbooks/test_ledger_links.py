@@ -318,6 +318,25 @@ def test_a_purchase_is_paid_to_somebody_who_exists(desk: Any, party: str) -> Non
     assert refused.value.problems[0].detail == f"Invalid Reference Id : Names element id {party} not found"
 
 
+@pytest.mark.parametrize(
+    ("account", "party", "missing"),
+    [
+        ("84", ("Customer", "1"), "Accounts Receivable, you must choose a customer"),
+        ("33", ("Vendor", "56"), "Accounts Payable, you must choose a vendor"),
+    ],
+)
+def test_what_is_owed_is_posted_for_somebody(desk: Any, account: str, party: Any, missing: str) -> None:
+    lines = _lines("journalentry")
+    detail = lines[0]["JournalEntryLineDetail"]
+    detail["AccountRef"] = {"value": account}
+    problem = refused(desk, "journalentry", {"Line": lines})
+    assert problem.detail == f"Business Validation Error: When you use {missing} in the Name field."
+    detail["Entity"] = {"Type": party[0], "EntityRef": {"value": "54"}}
+    assert refused(desk, "journalentry", {"Line": lines}).code == 6000
+    detail["Entity"] = {"Type": party[0], "EntityRef": {"value": party[1]}}
+    assert desk.post("journalentry", {"Line": lines})["Line"][0]["JournalEntryLineDetail"]["Entity"]["Type"] == party[0]
+
+
 def test_a_journal_line_names_whom_it_concerns(desk: Any) -> None:
     def posting(kind: str, account: str, party: str) -> Any:
         entity = {"EntityRef": {"value": party}}

@@ -131,7 +131,7 @@ _OF_NOTHING: dict[tuple[Callable[[World, Side, Entity], Columns], Entity], pd.Da
 def _frame(columns: Columns) -> pd.DataFrame:
     index = columns["id"].index
     bare = {name: column.array if isinstance(column, pd.Series) else column for name, column in columns.items()}
-    return pd.DataFrame(bare, index=index, copy=False)
+    return pd.DataFrame(bare, index=index, copy=False)  # some are the snapshot's own: a check looks and changes nothing
 
 
 TEXT_LENGTH = frozenset({"text_length"})

@@ -155,8 +155,8 @@ def canonical(snapshot: Snapshot, references: References, ids: pd.Index[str] | N
         IncompletePullError: the same id occurs twice, so that the pull cannot have been what the side holds.
     """
     entity, side = snapshot.entity, snapshot.side
-    columns = {str(name): snapshot.frame[name].array for name in snapshot.frame if name != "id"}
-    frame = pd.DataFrame(columns, index=pd.Index(snapshot.frame["id"]), copy=False)
+    frame = snapshot.frame.set_axis(pd.Index(snapshot.frame["id"]))
+    del frame["id"]
     if not frame.index.is_unique:
         twice = frame.index[frame.index.duplicated()][0]
         raise IncompletePullError(
@@ -212,7 +212,7 @@ def described(entity: Entity, frame: pd.DataFrame, references: References) -> pd
     columns = {
         name: known[name].array if name in known else missing(dtype, len(frame)) for name, dtype in _WORDS.items()
     }
-    return pd.DataFrame(columns, index=frame.index, copy=False)
+    return pd.DataFrame(columns, index=frame.index)
 
 
 def is_live(frame: pd.DataFrame) -> pd.Series[bool]:

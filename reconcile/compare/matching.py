@@ -146,7 +146,7 @@ class _Matcher:
         length = len(agreement.frame)
         linked = {name: agreement.frame[name].array for name in LINK_COLUMNS}
         linked |= {"linked": pd.array(np.full(length, fill_value=True), dtype="boolean")}
-        self.pairs = pd.DataFrame(linked, index=pd.RangeIndex(length), copy=False)
+        self.pairs = pd.DataFrame(linked, index=pd.RangeIndex(length))
         self.left = {
             side: frame.index[~among(frame.index, self.pairs[f"{side}_id"])] for side, frame in self.frames.items()
         }

@@ -84,7 +84,7 @@ def _nothing(dtype: str) -> Any:
 
 def missing(dtype: str, length: int) -> Any:
     """So many missing values of that dtype."""
-    return _nothing(dtype).take(np.full(length, -1), allow_fill=True)
+    return _nothing(dtype).take(np.full(length, -1), allow_fill=True) if length else _nothing(dtype)[:0]
 
 
 def _as(values: pd.Series[Any], dtype: str) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pytest
 
-from reconcile.compare.canonical import References
+from reconcile.compare.canonical import References, canonical, described
 from reconcile.compare.diff import compare
 from reconcile.compare.policy import Policy
 from reconcile.compare.remembered import remembered
@@ -499,3 +499,15 @@ def test_what_is_known_of_a_record_that_is_not_there_is_compared(trade: Trade, m
         if met == "unreadable":
             side.unreadable[Entity.CUSTOMER].add("q1" if side is trade.books else "r1")
     assert len(trade.compare()[Entity.CUSTOMER].changes) == 1
+
+
+def test_what_is_made_of_a_snapshot_is_its_own_and_may_be_changed(trade: Trade) -> None:
+    trade.both_have("customer", "q1", "r1", "Amy")
+    trade.books.invoice("q2", "1001", "q1", total=5)
+    for entity, column, value in ((Entity.CUSTOMER, "display_name", "Bob"), (Entity.INVOICE, "total", 7)):
+        snapshot = trade.books.snapshot(entity)
+        before = snapshot.digest
+        for frame in (canonical(snapshot, References()), described(entity, snapshot.frame, References())):
+            frame.loc[:, "label" if "label" in frame else column] = "x" if "label" in frame else value
+            frame.loc[:, "amount" if "amount" in frame else column] = 7 if "amount" in frame else value
+        assert snapshot.digest == before

@@ -1,7 +1,7 @@
 """A plan as a contract: what is done later is exactly what a saved plan says, or less.
 
 The comparison is made afresh, from both sides as they are now. An operation of the saved plan goes through when the
-fresh plan has the very same one: same record, same version of it, same values (:attr:`Operation.op_id`). What has moved
+fresh plan has the very same one: same records, same version, same values (:attr:`Operation.op_id`). What has moved
 since is refused, one by one, with the reason; what is new since is not done. What then lacks something it needs, or
 would cause a mail or a charge that the saved plan did not name, is refused as well.
 """
@@ -181,6 +181,9 @@ class _Moved:
         if operation.action is Action.CREATE and self._paired(operation):
             return f"it is in {operation.side.product if operation.side else 'both'} already."
         if other is not None and other.action is operation.action:
+            for (side, now), (_, then) in zip(_records(other), _records(operation), strict=False):
+                if now != then:
+                    return f"it would be done with another record of {side.product} now ({now}, not {then})."
             names = sorted(
                 name
                 for name in other.payload.keys() | operation.payload.keys()

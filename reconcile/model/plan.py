@@ -99,8 +99,9 @@ class Operation:
 
     @property
     def op_id(self) -> str:
-        """Identity within a company: the same work on the same record in the same state has the same id (40 hex)."""
-        content = [self.step, self.action, self.side, self.key, self.expected_version, dict(self.payload)]
+        """Identity within a company: the same work on the same records in the same state has the same id (40 hex)."""
+        records = [self.key, self.books_id, self.billing_id]
+        content = [self.step, self.action, self.side, records, self.expected_version, dict(self.payload)]
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()[:40]
 
     def causes_more_than(self, foreseen: Operation | None) -> OutsideEffect | None:

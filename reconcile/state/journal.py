@@ -65,6 +65,7 @@ class _Intended:
 
     operation: Operation
     side: Side
+    target_id: str | None
     fields_text: str
     parts: tuple[object, ...]
     identity: str
@@ -72,12 +73,6 @@ class _Intended:
     @property
     def record(self) -> tuple[str, str, str]:
         return self.operation.step.value, self.side.value, self.operation.key
-
-    @property
-    def target_id(self) -> str | None:
-        if self.operation.action is Action.CREATE:
-            return None
-        return self.operation.books_id if self.side is Side.BOOKS else self.operation.billing_id
 
 
 class Journal:
@@ -100,10 +95,11 @@ class Journal:
         """Commit the intent of these writes; entries come back in the same order, status ``intent``.
 
         Each operation comes with the fields to be sent, references resolved to ids of the written side. The request
-        id is derived from company, step, side, action, key, expected version, fields and a *generation*: the number
-        of earlier entries with all of these equal whose outcome is definite (done, failed or stale). Its first
-        :data:`TOGETHER` characters are derived from all new writes of this call together, so that a side which sends
-        several in one request can make one id of them; its last :data:`APART` tell them apart. It is 40 characters.
+        id is derived from company, step, side, action, key, the record written, its expected version, fields and a
+        *generation*: the number of earlier entries with all of these equal whose outcome is definite (done, failed or
+        stale). Its first :data:`TOGETHER` characters are derived from all new writes of this call together, so that a
+        side which sends several in one request can make one id of them; its last :data:`APART` tell them apart. It is
+        40 characters.
 
         * After ``done`` the side remembers the id and would replay its old answer: a record made, removed later and
           now to be made again needs a new one. After ``failed`` or ``stale`` it might replay the refusal: a second
@@ -304,6 +300,9 @@ class Journal:
     def _intended(self, operation: Operation, fields: Mapping[str, Any]) -> _Intended:
         if operation.side is None or not operation.action.writes:
             raise ValueError(f"{operation.action} of {operation.step} {operation.key} writes to no side")
+        target = operation.books_id if operation.side is Side.BOOKS else operation.billing_id
+        if operation.action is Action.CREATE:
+            target = None
         parts = (
             self._company,
             operation.step,
@@ -312,8 +311,9 @@ class Journal:
             operation.key,
             operation.expected_version,
             dict(fields),
+            *((target,) if target is not None else ()),
         )
-        return _Intended(operation, operation.side, json_text(dict(fields)), parts, _hash(parts))
+        return _Intended(operation, operation.side, target, json_text(dict(fields)), parts, _hash(parts))
 
     def _latest(self, connection: Connection, intended: Sequence[_Intended]) -> dict[str, Any]:
         """The newest entry (by generation) of each identity that has one."""

@@ -91,6 +91,23 @@ def test_what_needs_a_record_that_is_not_made_is_refused_with_it(trade: Trade) -
     ]
 
 
+def test_what_would_now_go_to_another_record_of_the_same_version_is_refused(trade: Trade) -> None:
+    """An identity that left out the counterpart would link and write another record than the plan named."""
+    trade.books.product("q1", "Soil", description="a")
+    trade.billing.product("r1", "Soil")
+    trade.billing.product("r2", "Rocks")
+    saved = trade.plan().plan
+    written = {operation.action: operation.billing_id for operation in saved.operations if operation.label == "Soil"}
+    assert written == {Action.LINK: "r1", Action.UPDATE: "r1"}
+    trade.books.change(Entity.PRODUCT, "q1", sku="b")
+    trade.billing.change(Entity.PRODUCT, "r2", sku="b", description=None)
+    planned = enforced(trade, saved)
+    assert [operation for operation in planned.plan.operations if operation.books_id == "q1"] == []
+    assert planned.enforced is not None
+    why = [one.reason for one in planned.enforced.refused if one.operation.books_id == "q1"]
+    assert why == ["it would be done with another record of ReliaBills now (r2, not r1)."] * 2
+
+
 def test_what_waits_for_a_record_in_conflict_now_is_refused_with_that_reason(trade: Trade) -> None:
     trade.both_have("customer", "q1", "r1", "Amy", phone="a")
     trade.both_have("product", "q5", "r5", "Rocks")

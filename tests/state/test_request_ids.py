@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reconcile.model.journal import EntryStatus
+from reconcile.model.plan import Action
 from reconcile.state.journal import APART, TOGETHER
 
 
@@ -51,3 +52,18 @@ def test_a_write_proven_absent_keeps_its_id_whatever_it_is_intended_with_next(de
     desk.answer(first, EntryStatus.ABSENT, evidence="not there")
     desk.answer(second, EntryStatus.DONE)
     assert ids(desk, ["books:9", "books:1"])[1] == first.request_id
+
+
+def test_a_write_to_another_record_is_another_write(desk: Any) -> None:
+    """The record stands for itself on its own side; which one is written on the other may change by a relink."""
+    update = {"action": Action.UPDATE, "expected_version": "1"}
+    first = desk.send("books:1", billing_id="7", **update)
+    desk.answer(first, EntryStatus.UNKNOWN)
+    desk.answer(first, EntryStatus.ABSENT, evidence="not there")
+
+    other = desk.intend("books:1", billing_id="8", **update)
+    desk.answer(other, EntryStatus.ABSENT, evidence="it never left")
+    again = desk.intend("books:1", billing_id="7", **update)
+
+    assert (other.id == first.id, other.request_id == first.request_id, other.target_id) == (False, False, "8")
+    assert (again.id, again.request_id, again.target_id) == (first.id, first.request_id, "7")

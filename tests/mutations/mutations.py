@@ -239,6 +239,19 @@ def _half_the_truth(before: Any) -> Any:
     return control_totals
 
 
+def _stops_at_the_first_refusal(before: Any) -> Any:
+    def write(self: Any, writes: Sequence[Any]) -> list[Any]:
+        from reconcile.sides.side import Outcome, Status  # noqa: PLC0415
+
+        outcomes: list[Any] = []
+        for one in writes:
+            ended = bool(outcomes) and outcomes[-1].status is not Status.DONE
+            outcomes += [Outcome(one.request_id, Status.FAILED)] if ended else before(self, [one])
+        return outcomes
+
+    return write
+
+
 # ------------------------------------------------------------------------------------------------ the list
 
 STEPS = "tests/push/test_steps.py"
@@ -246,6 +259,7 @@ SETTLING = "tests/push/test_settling.py"
 CRASH = "tests/crash/test_everywhere.py::test_killed_at_every_boundary_of_a_working_day_nothing_is_lost_or_double"
 FURTHER = "tests/crash/test_further_worlds.py"
 JOURNAL = "tests/state/test_journal.py"
+RUNNER = "tests/runner/test_execute.py"
 BILLING = "tests/sides/billing/test_writer.py"
 
 MUTATIONS = (
@@ -298,6 +312,30 @@ MUTATIONS = (
              (f"{SETTLING}::test_a_first_request_that_arrives_after_the_refusal_is_found_and_not_made_again",)),
     Mutation("half the truth", "control totals are those of the records, to the cent",
              "reconcile.compare.tieout:control_totals", _half_the_truth, (CRASH,)),
+    Mutation("a second counterpart", "what has a counterpart is not made once more",
+             "reconcile.push.steps:Pusher._is_there", _gives(False), ("tests/push/test_rounds.py",)),
+    Mutation("unsettled is overwritten", "an unknown is resolved before that record is written again",
+             "reconcile.state.journal:Journal._refuse_unsettled", _nothing, (JOURNAL,)),
+    Mutation("agreements are forgotten", "a second run with no edits writes nothing and says so",
+             "reconcile.state.journal:Journal.remember", _nothing, ("tests/state/test_links.py",)),
+    Mutation("always green", "control totals tie to the cent, or the run is not green",
+             "reconcile.compare.tieout:TieOut.green", lambda _: property(lambda _: True),
+             ("tests/compare/test_tieout.py",)),
+    Mutation("one stops all", "one bad record never stops its siblings",
+             "reconcile.sides.billing.writer:BillingWriter.write", _stops_at_the_first_refusal, (BILLING,)),
+    Mutation("no audit row", "there is one audit row per write",
+             "reconcile.state.audit:append_outcomes", _nothing, ("tests/state/test_audit.py",)),
+    Mutation("any seal", "the audit chain verifies", "reconcile.model.audit:AuditRow.computed_seal",
+             lambda _: lambda row: row.seal, ("tests/evidence/test_verification.py",)),
+    Mutation("secrets in the evidence", "no secret in any artifact", "reconcile.evidence:redact",
+             lambda _: lambda text, _secrets: text,
+             (f"{RUNNER}::test_no_secret_stays_in_the_evidence_of_what_nobody_expected",)),
+    Mutation("no rate limit", "rate limits hold whatever the number of workers",
+             "reconcile.sides.quickbooks.limiter:Limiter.take", _nothing, ("tests/sides/quickbooks/test_limiter.py",)),
+    Mutation("no doubt", "green means ran, finished, tied out", "reconcile.verdict:_doubt", _gives(""),
+             ("tests/test_verdict.py",)),
+    Mutation("mailed again", "an invoice is mailed at most once", "reconcile.state.journal:Journal.mailed",
+             _gives((frozenset(), frozenset())), ("tests/night/test_protected.py",)),
     Mutation("no guards", "an emptied side stops the run", "reconcile.compare.guards:guards", _gives([]),
              ("tests/compare/test_guards.py",)),
 )  # fmt: skip

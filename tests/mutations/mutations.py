@@ -227,6 +227,11 @@ def _refused_is_settled(before: Any) -> Any:
     return committed
 
 
+def _of_one_record(before: Any) -> Any:
+    """Whatever stands on the other side: an operation is known by the record it comes from."""
+    return property(lambda operation: before.fget(replace(operation, books_id=None, billing_id=None)))
+
+
 def _half_the_truth(before: Any) -> Any:
     """Control totals tie, and are not those of the records."""
 
@@ -272,6 +277,8 @@ MUTATIONS = (
     Mutation("doubles are carried", "a payment that one write has made twice is shown, and not carried on",
              "reconcile.compare.doubles:without_doubles", lambda _: lambda operations, _doubles: ([*operations], []),
              ("tests/compare/test_doubles.py",)),
+    Mutation("plan names one record", "a saved plan goes to no other record than it named",
+             "reconcile.model.plan:Operation.op_id", _of_one_record, ("tests/compare/test_enforcing.py",)),
     Mutation("no lease", "one holder per company", "reconcile.state.lease:acquire",
              _anybody_may_hold, ("tests/state/test_lease.py",)),
     Mutation("no read-back", "what a side stored is compared with what it was given",

@@ -15,7 +15,7 @@ The file is ``reconcile.toml`` in the working folder, or what the environment va
     discovery_url = "https://developer.intuit.com/.well-known/openid_configuration/"
     realm_id = "9130347596842384"  # may be left out: then the one that `reconcile connect` was allowed into
     income_account = "Sales of Product Income"
-    calls_per_second = 8           # and calls_per_minute = 450: may be left out
+    calls_per_second = 8           # and calls_per_minute = 450, batches_per_minute = 40: may be left out
 
     [companies.craigs.billing]
     url = {env = "CRAIGS_BILLING_URL"}
@@ -61,6 +61,7 @@ class BooksSettings:
         realm_id: the only company that may be connected; empty when the consent decides.
         income_account: name of the account of products made there by the sync.
         calls_per_second, calls_per_minute: most calls there; the defaults stay below what Intuit allows (10 and 500).
+        batches_per_minute: most of them that may be batches; Intuit allows 40.
     """
 
     base_url: str
@@ -69,6 +70,7 @@ class BooksSettings:
     income_account: str
     calls_per_second: int = 8
     calls_per_minute: int = 450
+    batches_per_minute: int = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +239,7 @@ class _Reader:
                 income_account=self._text(books, "income_account", f"{where}.books", default="Sales of Product Income"),
                 calls_per_second=self._number(books, "calls_per_second", f"{where}.books", default=8),
                 calls_per_minute=self._number(books, "calls_per_minute", f"{where}.books", default=450),
+                batches_per_minute=self._number(books, "batches_per_minute", f"{where}.books", default=40),
             ),
             billing=BillingSettings(url=self._database_url(billing, "url", f"{where}.billing")),
             notify=self._addresses(table, "notify", where) if "notify" in table else (),

@@ -185,7 +185,7 @@ def quickbooks_session(
         client_secret=stored["client_secret"],
     )
     books = company.books
-    limits = Limits(per_second=books.calls_per_second, per_minute=books.calls_per_minute)
+    limits = Limits(books.calls_per_second, books.calls_per_minute, books.batches_per_minute)
     limiter = shared_limiter(connection.base_url, connection.realm_id, limits)
     return QuickBooksSession(connection, VaultTokenStore(vault, company.key), limiter=limiter, on_wait=on_wait)
 

@@ -41,7 +41,8 @@ def test_relative_places_start_beside_the_file_and_ids_stay_text(
     assert config.runs == tmp_path / "runs"
     assert company.books.realm_id == "00123"
     assert company.books.base_url == "https://quickbooks.example"
-    assert (company.books.calls_per_second, company.books.calls_per_minute) == (8, 450)
+    books = company.books
+    assert (books.calls_per_second, books.calls_per_minute, books.batches_per_minute) == (8, 450, 40)
     assert company.billing.url.startswith("postgresql://")
     assert "hunter22" not in repr(config)
 
@@ -57,6 +58,7 @@ def test_relative_places_start_beside_the_file_and_ids_stay_text(
         ('realm_id = "00123"', "calls_per_second = 0", "calls_per_second must be a whole number above 0"),
         ('realm_id = "00123"', "calls_per_second = true", "calls_per_second must be a whole number above 0"),
         ('realm_id = "00123"', 'calls_per_minute = "450"', "calls_per_minute must be a whole number above 0"),
+        ('realm_id = "00123"', "batches_per_minute = 0.5", "batches_per_minute must be a whole number above 0"),
         ("CRAIGS_BILLING_URL", "UNSET_VARIABLE", "UNSET_VARIABLE, which is not set"),
         ("[companies.craigs.billing]", "[companies.craigs.other]", "unknown setting 'other'"),
         ('state = "sqlite', 'stat e = "sqlite', "not valid TOML"),

@@ -127,6 +127,7 @@ base_url = "{addresses["base_url"]}"
 discovery_url = "{addresses["discovery_url"]}"
 realm_id = "{addresses["realm_id"]}"
 calls_per_second = 500
+batches_per_minute = 20000
 
 [companies.{COMPANY}.billing]
 url = "{addresses["billing"]}"

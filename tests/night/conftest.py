@@ -45,6 +45,7 @@ discovery_url = "{discovery_url}"
 realm_id = "{realm_id}"
 calls_per_second = 500
 calls_per_minute = 20000
+batches_per_minute = 20000
 
 [companies.craigs.billing]
 url = "sqlite:///billing.db"

@@ -76,6 +76,7 @@ class Explorer:
         self._report = report
         self._known: set[str] = set()
         self._quiet: set[str] = set()
+        self._recovered = False
         self._wanted = ""
         self._undone = ""
         before_the_first_sync(world)
@@ -189,8 +190,9 @@ class Explorer:
         if fingerprint in self._known:
             return
         self._known.add(fingerprint)
-        if self._draw.random() >= self.share:
+        if self._recovered and self._draw.random() >= self.share:
             return
+        self._recovered = True
         ended = child.run(self._world, under=self._circumstances())
         self._report.recoveries += 1
         if not self._as_wanted(ended):
@@ -235,7 +237,7 @@ class Wanted:
         state: ``sqlite``, or the address of an empty PostgreSQL database.
         worlds: ``first`` sync, a working ``day``, the ``undo`` of such a day, a day after which people ``decided``.
         crashes: at least so many; once every boundary had one, recoveries are killed, too.
-        share: of the different worlds that crashes leave, how many are recovered from.
+        share: of the different worlds that crashes leave, how many are recovered from; the first always.
         seed: what draws.
         first, upto: the first and the last boundary.
         at: these crashes only.

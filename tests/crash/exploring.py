@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -19,26 +20,30 @@ CRASHES = {
 }
 """Crashes in the suite, by state and world: every boundary once, the rest while recovering."""
 
+SHARE = "0.12"
+"""Of the different worlds that these leave; which ones is drawn each time, so that in the end each had its turn."""
+
 
 def killed(world: str, state: str = "sqlite") -> None:
     """Kill runs of this world at every boundary and in their recoveries, and insist that it was enough."""
     wanted = CRASHES[state.partition("+")[0], world]
-    share = "0.15" if world == "decided" else "0.05"  # its crashes leave few different worlds
-    told = explored("--state", state, "--world", world, "--crashes", str(wanted), "--share", share)
+    told = explored("--state", state, "--world", world, "--crashes", str(wanted), "--share", SHARE)
     boundaries = told["boundaries"][world]
     assert boundaries > 100, "something is not counted any more"
     assert told["crashes"] >= max(wanted, boundaries)
     assert told["crashes_in_recovery"] > 15
-    assert told["recoveries"] + told["quiet_runs"] > 2
+    assert told["recoveries"] > 0
     assert told["certificates"] == told["recoveries"] + told["quiet_runs"], "a run has filed no certificate"
 
 
 def explored(*given: str) -> dict[str, Any]:
     """What came of killing runs, told by a process of its own: only one without threads can fork."""
-    command = [sys.executable, "-m", "tests.crash.everywhere", *given]
+    drawn = ("--seed", str(random.SystemRandom().randrange(10**9)))
+    command = [sys.executable, "-m", "tests.crash.everywhere", *given, *drawn]
     ended = subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, check=False)
     assert ended.stdout, ended.stderr
     told: dict[str, Any] = json.loads(ended.stdout)
-    assert told["broken"] == [], ended.stderr
-    assert ended.returncode == 0, ended.stderr
+    again = f"python -m tests.crash.everywhere {' '.join([*given, *drawn])}"
+    assert told["broken"] == [], f"{ended.stderr}\nThe same again: {again}"
+    assert ended.returncode == 0, f"{ended.stderr}\nThe same again: {again}"
     return told

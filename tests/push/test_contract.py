@@ -65,7 +65,7 @@ EDITS: dict[Entity, dict[str, Sequence[Any]]] = {
         "void": (False, False, False, True),
     },
 }
-"""Fields by which nobody tells records apart, so that an edit moves its own record and no other."""
+"""Fields by which nobody tells records apart, so that an edit moves its own record and no other; but for the SKU."""
 
 
 class Recorder(MemorySide):
@@ -337,4 +337,6 @@ def may_wait(
     ending = operation.action is Action.DEACTIVATE or operation.payload.get("active") is False
     owing = ending and any(entity is Entity.INVOICE for _, entity, _ in touched)  # what is owed keeps it active
     hangs = any(f"{entity}:{side}:{record_id}" in operation.depends_on for side, entity, record_id in touched)
-    return waits or bool(ids & touched) or owing or hangs
+    # a SKU that was edited may tell that two products are one, whatever was taken for one before
+    another = operation.step is Entity.PRODUCT and any(entity is Entity.PRODUCT for _, entity, _ in touched)
+    return waits or bool(ids & touched) or owing or hangs or another

@@ -66,15 +66,20 @@ class World:
 
     def sync(self, *, apply: bool = True, mode: str = "census", plan: str = "") -> Run:
         """One interactive run from opening to tie-out, as an analyst would run the cells."""
+        session = self.planned(apply=apply, mode=mode, plan=plan)
+        for entity in Entity:
+            session.push(entity)
+        session.tie_out()
+        return self.last_run()
+
+    def planned(self, *, apply: bool = True, mode: str = "census", plan: str = "") -> Session:
+        """A run that has come as far as its plan."""
         session = self.open(apply=apply, mode=mode, plan=plan)
         session.pull()
         session.compare()
         session.validate()
         session.make_plan()
-        for entity in Entity:
-            session.push(entity)
-        session.tie_out()
-        return self.last_run()
+        return session
 
     def open(self, *, apply: bool = True, mode: str = "census", plan: str = "") -> Session:
         """Open a run."""

@@ -114,11 +114,7 @@ def test_what_a_company_does_often_becomes_usual(world: World) -> None:
 
 def test_a_plan_that_lay_around_for_hours_is_not_carried_out(world: World) -> None:
     world.new_customer_in_books("Amy's Bird Sanctuary")
-    session = world.open()
-    session.pull()
-    session.compare()
-    session.validate()
-    session.make_plan()
+    session = world.planned()
     session._read_at -= 4 * 3600
     with pytest.raises(GuardError, match=r"read 4 hours ago.*Nothing was written"):
         session.push("customer")

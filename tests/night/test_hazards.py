@@ -126,11 +126,7 @@ def test_the_same_number_or_name_on_both_sides_makes_one_record_or_a_question_bu
 
     customer_in_billing(world, "Norton Lumber")
     customer_in_billing(world, "Rondonuwu Fruit")
-    session = world.open()
-    session.pull()
-    session.compare()
-    session.validate()
-    session.make_plan()
+    session = world.planned()
     world.books.save("Vendor", DisplayName="Norton Lumber")  # known before, it would have been held
     with pytest.raises(StepFailedError, match=r"already has this name.*1 good record is across"):
         session.push("customer")

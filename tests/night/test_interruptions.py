@@ -19,7 +19,6 @@ from reconcile.model.entities import Entity, Side
 from reconcile.model.runs import Outcome, Run
 from reconcile.sandbox.billing import day
 from reconcile.sandbox.quickbooks.process import QuickBooksSandbox, running_quickbooks
-from reconcile.session import Session
 from reconcile.sides.billing import BillingWriter
 from reconcile.sides.quickbooks import QuickBooksSession
 from reconcile.state import permissions
@@ -83,15 +82,6 @@ def run_json(world: World, run: Run) -> dict[str, Any]:
     return content
 
 
-def planned(world: World) -> Session:
-    session = world.open()
-    session.pull()
-    session.compare()
-    session.validate()
-    session.make_plan()
-    return session
-
-
 def deferred(world: World, *words: str) -> Run:
     """A run that comes to nothing for now, and says so for people and for machines."""
     with pytest.raises(DeferredError) as caught:
@@ -144,7 +134,7 @@ def test_a_storm_in_the_middle_of_a_step_keeps_what_is_across_and_the_next_run_g
         customer_in_billing(world, f"Customer {number:02}")
     world.new_customer_in_books("From Books")
     spoil(world, **STORM, **BATCH_OF_WRITES, calls=list(range(2, 60)))
-    session = planned(world)
+    session = world.planned()
     before = calls(world)
     with pytest.raises(DeferredError) as caught:
         session.push("customer")
@@ -174,7 +164,7 @@ def _journal(world: World, run: Run) -> list[dict[str, Any]]:
 
 def test_a_storm_that_begins_while_a_step_looks_again_defers_it_before_anything_is_sent(world: World) -> None:
     customer_in_billing(world, "Cool Cars")
-    session = planned(world)
+    session = world.planned()
     spoil(world, **STORM, method="GET")
     spoil(world, **STORM, resource="query")
     spoil(world, **STORM, resource="batch")
@@ -193,7 +183,7 @@ def test_a_gateway_in_trouble_after_the_write_leaves_it_unknown_and_it_is_settle
     for number in range(45):
         customer_in_billing(world, f"Customer {number:02}")
     spoil(world, action="html", status=502, **BATCH_OF_WRITES, moment="after")
-    session = planned(world)
+    session = world.planned()
     with pytest.raises(DeferredError) as caught:
         session.push("customer")
     run = filed(world, str(caught.value), "status 502", "30 without an answer", "15 records were not sent")
@@ -212,7 +202,7 @@ def test_a_payment_that_arrives_again_once_quickbooks_has_forgotten_its_request_
     sell_in_books(world, "1001", "Cool Cars", line_in_books(world, "Gardening", "4", "25"))
     agreed(world)
     day.take_payment(world.billing, {"1001": "40"}, on=TODAY, method="check", online=False, reference="ours")
-    session = planned(world)
+    session = world.planned()
     for entity in list(Entity)[:4]:
         session.push(entity)
     spoil(world, action="html", status=502, **BATCH_OF_WRITES, moment="after")
@@ -247,7 +237,7 @@ def test_money_that_only_reliabills_waits_for_still_gets_there_when_quickbooks_g
     agreed(world)
     pay_in_books(world, "Cool Cars", "100", {"1001": "100"}, "theirs")
     day.take_payment(world.billing, {"1002": "100"}, on=TODAY, method="check", online=False, reference="ours")
-    session = planned(world)
+    session = world.planned()
     for entity in list(Entity)[:4]:
         session.push(entity)
     spoil(world, **STORM, resource="batch")
@@ -294,7 +284,7 @@ def test_what_a_person_lets_pass_still_holds_when_the_run_came_to_nothing(world:
     record = f"invoice:books:{invoice_in_books(world, '1001')['Id']}"
     engine = open_state(world.config.state_url)
     permissions.give(engine, COMPANY, permissions.Wanted("protected:paid-invoice", "they agreed", "Ann", record=record))
-    session = planned(world)
+    session = world.planned()
     for entity in list(Entity)[:3]:
         session.push(entity)
     spoil(world, **STORM)
@@ -318,7 +308,7 @@ def test_a_step_that_failed_is_told_as_failed_though_nothing_can_be_read_again_a
     agreed(world)
     sell_in_books(world, "A-17", "Cool Cars", line_in_books(world, "Gardening", "4", "25"))
     edit_in_billing(world, "1001", L("Gardening", "6", "25"))
-    session = planned(world)
+    session = world.planned()
     for entity in list(Entity)[:3]:
         session.push(entity)
     fetch = type(session._readers[Side.BOOKS]).fetch
@@ -342,7 +332,7 @@ def test_both_sides_out_of_reach_is_a_deferred_run_all_the_same_and_the_company_
 ) -> None:
     world.new_customer_in_books("Cool Cars")
     customer_in_billing(world, "Freeman Sporting Goods")
-    session = planned(world)
+    session = world.planned()
     spoil(world, **STORM, resource="batch")
 
     def gone(_self: BillingWriter, _entity: Entity, _ids: Any) -> Any:
@@ -359,7 +349,7 @@ def test_both_sides_out_of_reach_is_a_deferred_run_all_the_same_and_the_company_
 
 def test_a_proof_that_cannot_be_read_is_no_agreement_yet(world: World) -> None:
     customer_in_billing(world, "Cool Cars")
-    session = planned(world)
+    session = world.planned()
     for entity in Entity:
         session.push(entity)
     spoil(world, **STORM)
@@ -423,7 +413,7 @@ def test_a_dry_run_can_be_deferred_too(world: World) -> None:
 def test_a_customer_who_disconnects_during_a_run_stops_it_after_the_operation_in_hand(world: World) -> None:
     for number in range(45):
         customer_in_billing(world, f"Customer {number:02}")
-    session = planned(world)
+    session = world.planned()
     assert session._writers is not None
     books = session._writers[Side.BOOKS]
     write = books.write

@@ -32,16 +32,6 @@ from tests.night.desks import (
 )
 
 
-def planned(world: World) -> Session:
-    """A run that has read, compared and planned, and not yet written."""
-    session = world.open()
-    session.pull()
-    session.compare()
-    session.validate()
-    session.make_plan()
-    return session
-
-
 def carried_out(world: World, session: Session, *, until: Entity = Entity.PAYMENT) -> None:
     for entity in Entity:
         session.push(entity)
@@ -64,7 +54,7 @@ def test_what_is_edited_at_its_source_after_it_was_read_is_carried_as_it_is_now(
     _company(world)
     for number in ("1001", "1002"):
         sell_in_books(world, number, "Cool Cars", line_in_books(world, "Gardening", "4", "25"))
-    session = planned(world)
+    session = world.planned()
     world.books.change("Invoice", invoice_in_books(world, "1001"), Line=[line_in_books(world, "Gardening", "1", "25")])
     world.books.void_invoice("1002")
     carried_out(world, session)
@@ -79,7 +69,7 @@ def test_the_same_field_edited_on_the_other_side_is_a_conflict_and_its_siblings_
     settled(world)
     for name, phone in {"Cool Cars": "555-1", "Kookies by Kathy": "555-2"}.items():
         world.books.change("Customer", customer_in_books(world, name), PrimaryPhone={"FreeFormNumber": phone})
-    session = planned(world)
+    session = world.planned()
     day.edit_in_portal(world.billing, "Cool Cars", phone="555-9")
     carried_out(world, session)
     assert world.last_run().outcome is Outcome.AGREED_EXCEPT_HELD
@@ -92,7 +82,7 @@ def test_another_field_edited_on_the_other_side_is_kept_and_carried_back(world: 
     _company(world)
     settled(world)
     world.books.change("Customer", customer_in_books(world, "Cool Cars"), PrimaryPhone={"FreeFormNumber": "555-1"})
-    session = planned(world)
+    session = world.planned()
     day.edit_in_portal(world.billing, "Cool Cars", city="Tucson")
     carried_out(world, session)
     assert world.last_run().outcome is Outcome.AGREED, sentences(world)
@@ -105,7 +95,7 @@ def test_an_invoice_that_somebody_enters_on_the_other_side_meanwhile_is_not_made
     _company(world)
     settled(world)
     number = invoice_in_billing(world, "Cool Cars", L("Gardening", "4", "25"), details={"number": "7001"})
-    session = planned(world)
+    session = world.planned()
     sell_in_books(world, number, "Cool Cars", line_in_books(world, "Gardening", "4", "25"))
     carried_out(world, session)
     assert list(invoices_in_books(world)) == [number]
@@ -122,7 +112,7 @@ def test_a_record_that_keeps_moving_is_deferred_after_three_rounds_and_its_sibli
     for name in ("Cool Cars", "Kookies by Kathy"):
         world.books.change("Customer", customer_in_books(world, name), PrimaryPhone={"FreeFormNumber": "555-1"})
     left = _somebody_saves_first(world, monkeypatch, "Cool Cars", times)
-    session = planned(world)
+    session = world.planned()
     carried_out(world, session)
     assert world.last_run().outcome is outcome, sentences(world)
     assert left() == max(0, times - 4)
@@ -158,7 +148,7 @@ def test_what_refers_to_a_deferred_record_waits_with_it_and_no_step_fails(
     _company(world)
     for name, number in {"Cool Cars": "1001", "Kookies by Kathy": "1002"}.items():
         sell_in_books(world, number, name, line_in_books(world, "Gardening", "4", "25"))
-    session = planned(world)
+    session = world.planned()
     write = BillingWriter.write
 
     def stale(self: BillingWriter, writes: Sequence[Write]) -> Sequence[Answered]:

@@ -15,7 +15,6 @@ from reconcile.model.resolutions import Status
 from reconcile.model.runs import Outcome
 from reconcile.repair import Repair
 from reconcile.sandbox.billing import day
-from reconcile.session import Session
 from reconcile.sides.billing import BillingWriter
 from reconcile.sides.side import Write
 from reconcile.state import cursors, permissions
@@ -38,16 +37,6 @@ from tests.night.desks import (
 )
 
 
-def planned(world: World, **how: Any) -> Session:
-    """A run that has read, compared and planned, and not yet written."""
-    session = world.open(**how)
-    session.pull()
-    session.compare()
-    session.validate()
-    session.make_plan()
-    return session
-
-
 def company(world: World) -> None:
     """One customer with an open invoice and an advance for it in QuickBooks."""
     world.new_customer_in_books("Cool Cars")
@@ -62,7 +51,7 @@ def payments(world: World) -> list[tuple[Any, ...]]:
 def test_a_cell_that_is_executed_twice_writes_nothing_twice(world: World) -> None:
     company(world)
     pay_in_books(world, "Cool Cars", "30", {"1001": "30"}, "cheque 7")
-    session = planned(world)
+    session = world.planned()
     for entity in Entity:
         session.push(entity)
         with pytest.raises(StoppedBeforeWritingError, match="nothing is written twice"):
@@ -79,7 +68,7 @@ def test_a_step_that_was_interrupted_is_not_taken_up_by_the_same_run_and_the_com
 ) -> None:
     company(world)
     pay_in_books(world, "Cool Cars", "30", {"1001": "30"}, "cheque 7")
-    session = planned(world)
+    session = world.planned()
     for entity in [*Entity][:-1]:
         session.push(entity)
     write = BillingWriter.write
@@ -125,7 +114,7 @@ def test_changes_that_were_not_carried_stay_in_the_sight_of_the_next_delta(world
     settled(world)
     before = cursors_of(world)
     world.books.change("Invoice", invoice_in_books(world, "1001"), CustomerMemo={"value": "Thank you"})
-    session = planned(world)
+    session = world.planned()
     session.push(Entity.CUSTOMER)
     session.tie_out()
     assert world.last_run().outcome is Outcome.STEP_FAILED
@@ -134,7 +123,7 @@ def test_changes_that_were_not_carried_stay_in_the_sight_of_the_next_delta(world
 
 def test_what_a_run_has_decided_stays_once_it_writes_and_once_it_is_over(world: World) -> None:
     company(world)
-    session = planned(world)
+    session = world.planned()
     session.push(Entity.CUSTOMER)
     for cell in (session.pull, session.compare, session.make_plan):
         with pytest.raises(StoppedBeforeWritingError, match="begun to write"):
@@ -155,7 +144,7 @@ def test_what_moves_while_a_saved_plan_is_carried_out_is_refused_and_nothing_uns
         world.books.change("Invoice", invoice_in_books(world, number), CustomerMemo={"value": "seen"})
     looked_at = world.sync(apply=False)
     before = cursors_of(world)
-    session = planned(world, plan=looked_at.id)
+    session = world.planned(plan=looked_at.id)
     world.books.change("Invoice", invoice_in_books(world, "1001"), CustomerMemo={"value": "unseen"})
     for entity in Entity:
         session.push(entity)
@@ -176,7 +165,7 @@ def test_a_decision_whose_record_moves_during_the_step_is_not_applied_to_what_no
     day.edit_in_portal(world.billing, "Cool Cars", phone="333")
     settled(world, "Cool Cars")
     Repair.open(COMPANY, who="Anna").keep("Cool Cars", "books", because="the card on file")
-    session = planned(world)
+    session = world.planned()
     day.edit_in_portal(world.billing, "Cool Cars", phone="444")
     for entity in Entity:
         session.push(entity)
@@ -192,7 +181,7 @@ def test_a_decision_whose_record_moves_during_the_step_is_not_applied_to_what_no
 def test_what_was_read_anew_is_planned_anew_before_it_is_written(world: World) -> None:
     """A cell further up is executed again: what was changed since is in no plan that was made before."""
     company(world)
-    session = planned(world)
+    session = world.planned()
     for cell in (session.pull, session.compare, session.validate):
         cell()
         with pytest.raises(StoppedBeforeWritingError, match=r"run\.make_plan\(\)"):
@@ -209,7 +198,7 @@ def test_a_permission_that_lets_pass_what_moved_meanwhile_is_spent_by_that_run(w
     company(world)
     settled(world)
     edit_in_billing(world, "1001", L("Gardening", "6", "25"))
-    session = planned(world)
+    session = world.planned()
     record = f"invoice:books:{invoice_in_books(world, '1001')['Id']}"
     engine = open_state(world.config.state_url)
     permissions.give(engine, COMPANY, permissions.Wanted("protected:paid-invoice", "they agreed", "Ann", record=record))

@@ -201,11 +201,7 @@ def test_a_second_run_of_the_same_company_is_told_who_runs(world: World) -> None
 
 def test_a_run_that_was_overtaken_in_reliabills_writes_nothing_there_and_says_who_did(world: World) -> None:
     world.new_customer_in_books("Amy's Bird Sanctuary")
-    session = world.open()
-    session.pull()
-    session.compare()
-    session.validate()
-    session.make_plan()
+    session = world.planned()
     with world.billing.begin() as connection:  # while this run's machine slept
         connection.execute(text("update sync_holder set run_id = 'the next run'"))
     with pytest.raises(LeaseError, match="no longer holds ReliaBills: run the next run has taken over"):

@@ -678,7 +678,7 @@ class Session:
         if not retried:
             return {}
         made_for = {mark_of(request_id): billing_id for request_id, billing_id in retried.items()}
-        pairs = self._links.agreement(Entity.PAYMENT).frame
+        pairs = self._links.pairs(Entity.PAYMENT)
         first = dict(zip(pairs["billing_id"], pairs["books_id"], strict=True))
         marks = books.marks(Entity.PAYMENT, ids=new)
         known = {record_id: first.get(made_for.get(mark, "")) for record_id, mark in marks.items()}

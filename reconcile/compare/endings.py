@@ -40,8 +40,7 @@ def with_waiting_endings(
     for operation in operations:
         why = ""
         if operation.action is Action.DEACTIVATE and operation.side is not None:
-            written = operation.books_id if operation.side is Side.BOOKS else operation.billing_id
-            if operation.step is Entity.CUSTOMER and written in owing[operation.side]:
+            if operation.step is Entity.CUSTOMER and operation.target_id in owing[operation.side]:
                 why = f"still has open invoices in {operation.side.product}"
             elif (operation.side, operation.record) in needed:
                 why = f"is still needed in {operation.side.product} by what this run carries there"

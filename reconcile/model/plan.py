@@ -98,6 +98,13 @@ class Operation:
         return f"{self.step}:{self.key}"
 
     @property
+    def target_id(self) -> str | None:
+        """Id of the record that is written, on the side written; ``None`` for one that is to be made."""
+        if self.side is None or self.action is Action.CREATE:
+            return None
+        return self.books_id if self.side is Side.BOOKS else self.billing_id
+
+    @property
     def op_id(self) -> str:
         """Identity within a company: the same work on the same records in the same state has the same id (40 hex)."""
         records = [self.key, self.books_id, self.billing_id]

@@ -65,7 +65,6 @@ class _Intended:
 
     operation: Operation
     side: Side
-    target_id: str | None
     fields_text: str
     parts: tuple[object, ...]
     identity: str
@@ -300,9 +299,7 @@ class Journal:
     def _intended(self, operation: Operation, fields: Mapping[str, Any]) -> _Intended:
         if operation.side is None or not operation.action.writes:
             raise ValueError(f"{operation.action} of {operation.step} {operation.key} writes to no side")
-        target = operation.books_id if operation.side is Side.BOOKS else operation.billing_id
-        if operation.action is Action.CREATE:
-            target = None
+        target = operation.target_id
         parts = (
             self._company,
             operation.step,
@@ -313,7 +310,7 @@ class Journal:
             dict(fields),
             *((target,) if target is not None else ()),
         )
-        return _Intended(operation, operation.side, target, json_text(dict(fields)), parts, _hash(parts))
+        return _Intended(operation, operation.side, json_text(dict(fields)), parts, _hash(parts))
 
     def _latest(self, connection: Connection, intended: Sequence[_Intended]) -> dict[str, Any]:
         """The newest entry (by generation) of each identity that has one."""
@@ -403,7 +400,7 @@ class Journal:
             "action": operation.action.value,
             "side": item.side.value,
             "record_key": operation.key,
-            "target_id": item.target_id,
+            "target_id": operation.target_id,
             "expected_version": operation.expected_version,
             "operation": json_text(asdict(operation)),
             "fields": item.fields_text,

@@ -28,7 +28,7 @@ from reconcile.compare.planning import Planned, make_plan
 from reconcile.compare.policy import Policy
 from reconcile.model.entities import Entity, Side, side_and_id
 from reconcile.model.plan import Action, Operation, Plan, canonical_json
-from reconcile.model.rows import referred, rows_text
+from reconcile.model.rows import referred, with_rows_text
 from reconcile.model.runs import StepStatus
 from reconcile.model.snapshot import Snapshot
 from reconcile.push.references import References
@@ -143,7 +143,7 @@ class Trade:
         further = {
             (side, to, key)
             for side, entity, record_id in found
-            for to, key in referred(entity, _with_rows(entity, self.sides[side].values(entity, record_id)))
+            for to, key in referred(entity, with_rows_text(entity, self.sides[side].values(entity, record_id)))
         }
         return further | self.hangs_on(further) if further else set()
 
@@ -191,7 +191,7 @@ class Trade:
                 operation.side,
                 operation.step,
                 operation.action,
-                None if operation.action is Action.CREATE else target(operation),
+                operation.target_id,
                 operation.expected_version,
                 references.to_side(operation.side, operation.step, operation.payload),
             )
@@ -200,17 +200,8 @@ class Trade:
         )
 
 
-def _with_rows(entity: Entity, values: Mapping[str, Any]) -> dict[str, Any]:
-    name = {Entity.INVOICE: "lines", Entity.PAYMENT: "applications"}.get(entity)
-    return {**values, name: rows_text(entity, values[name])} if name is not None else dict(values)
-
-
 def said(side: Side, *parts: Any) -> str:
     return canonical_json([side, *parts])
-
-
-def target(operation: Operation) -> str | None:
-    return operation.books_id if operation.side is Side.BOOKS else operation.billing_id
 
 
 def populate(trade: Trade, draw: Random) -> None:
@@ -301,7 +292,7 @@ def test_what_moved_since_is_refused_and_the_rest_is_written(make_trade: Any, se
     assert all(reason.endswith((".", ")")) for reason in refused.values())
     moved = {operation.op_id for operation in wanted.values() if records(operation) & touched}
     for op_id, operation in wanted.items():
-        if operation.side is not None and (operation.side, operation.step, target(operation)) in touched:
+        if operation.side is not None and (operation.side, operation.step, operation.target_id) in touched:
             assert op_id in refused, f"{operation} was written although its record had moved"
         if op_id in refused and op_id not in moved:
             history = history_of(trade, operation)

@@ -109,11 +109,8 @@ def _against(state: CompanyState, kind: str, body: JsonObject) -> Iterator[Cell]
     if kind in {"Payment", "BillPayment"}:
         yield _first(state, "AccountsReceivable" if kind == "Payment" else "AccountsPayable")
         return
-    if kind in {"Deposit", "Estimate"}:
-        yield from _of_lines(state, body)
-        return
     yield from _of_lines(state, body)
-    if money_of(body.get("TxnTaxDetail") or {}, "TotalTax"):
+    if kind not in {"Deposit", "Estimate"} and money_of(body.get("TxnTaxDetail") or {}, "TotalTax"):
         yield _SPLIT
 
 

@@ -543,7 +543,7 @@ class QuickBooksReader:
         if entity not in MARKED:
             return {}
         conditions = [] if since is None else [query.since("MetaData.CreateTime", since - _CLOCKS)]
-        conditions += [query.among("Id", ids[start : start + IDS_AT_ONCE]) for start in range(0, len(ids), IDS_AT_ONCE)]
+        conditions += [query.among("Id", some) for some in _chunks(ids, IDS_AT_ONCE)]
         found: dict[str, str] = {}
         for condition in conditions:
             for record in self._all_where(entity, condition):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -27,7 +28,9 @@ from reconcile.state.schema import Table
 MIGRATE_COMMAND = "reconcile migrate"
 
 _BUSY_SECONDS = 30  # how long a writer waits for another one before SQLite says "database is locked"
+_AGAIN_SECONDS = 0.02
 _CONNECT_SECONDS = 10
+_PRIMARY_CODE = 0xFF  # the rest of SQLite's error codes says more of the same
 _AT_ONCE = 5_000  # values bound in one query; both databases take at least 32,766
 _WRITES = "reconcile_writes"
 _MIGRATION_LOCK = 5_263_991_042  # any number, as long as every version of us uses the same
@@ -215,13 +218,28 @@ def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) ->
     if not isinstance(connection, sqlite3.Connection):
         raise TypeError(f"not a SQLite connection: {type(connection)}")
     connection.isolation_level = None  # the driver would begin transactions late and never around DDL
+    _log_ahead(connection)
     for pragma in (
         f"busy_timeout = {_BUSY_SECONDS * 1000}",
-        "journal_mode = WAL",
         "foreign_keys = ON",
         "synchronous = FULL",  # intent is on disk before the request leaves, power cut or not
     ):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Readers do not wait for the writer. SQLite does not wait when two processes switch a new file to this at once."""
+    until = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").close()
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & _PRIMARY_CODE == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > until:
+                raise
+            time.sleep(_AGAIN_SECONDS)
+        else:
+            return
 
 
 def _begin_sqlite(connection: Connection) -> None:

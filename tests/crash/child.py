@@ -156,16 +156,20 @@ _CURRENT = _Current()
 
 
 def _numbered(exchange: Callable[..., Reply], *given: Any, **named: Any) -> Reply:
-    """A request that changes something in QuickBooks is told when it leaves, and is a boundary before and after it."""
+    """A request that changes something in QuickBooks is told, with its run, when it leaves; it is a boundary before and
+    after it.
+    """
     _, method, url = given
     path = urlsplit(url).path
     sent = (named["body"] or b"{}").decode()
     if method != "POST" or not re.match(WRITES, f"{path}\n{sent}") or _CURRENT.world is None:
         return exchange(*given, **named)
+    if _CURRENT.session is None:
+        raise RuntimeError(f"{path} is written to outside a run")
     body = json.loads(sent)
     items = [item["bId"] for item in body.get("BatchItemRequest", [])]
     for item in items or [""]:
-        tell(_CURRENT.world.left, named["params"].get("requestid", "") + item)
+        tell(_CURRENT.world.left, f"{named['params'].get('requestid', '')}{item} {_CURRENT.session.run.id}")
     _CURRENT.writes += 1
     if _CURRENT.interrupt is not None:
         _CURRENT.interrupt(_CURRENT.writes, body)

@@ -145,13 +145,30 @@ def money(seen: Image) -> Iterator[str]:
 
 
 def journalled(world: SmallWorld) -> Iterator[str]:
-    """I2: whatever left, and whatever a side has done, stands in the journal as sent."""
-    known = {row["request_id"]: row["status"] for row in world.state.rows("select request_id, status from journal")}
-    left = set(told(world.left))
-    done = {row["request_id"] for row in world.billing_rows("select request_id from sync_requests")}
-    for request_id in sorted({*left, *done}):
-        if known.get(request_id, "nothing") in {"nothing", "intent"}:
-            yield f"request {request_id} left, the journal says {known.get(request_id, 'nothing')}"
+    """I2: whatever left, and whatever a side has done, stands in the journal as sent.
+
+    A request that is proven absent may be intended again by a later run: it is the same entry, which tells so.
+    """
+    known = {
+        row["request_id"]: row for row in world.state.rows("select request_id, status, run_id, evidence from journal")
+    }
+    left = [line.split(" ") for line in told(world.left)]
+    sent: dict[str, set[str]] = {request_id: set() for request_id, _ in left}
+    for request_id, run_id in left:
+        sent[request_id].add(run_id)
+    for row in world.billing_rows("select request_id from sync_requests"):
+        sent.setdefault(row["request_id"], set())
+    for request_id, runs in sorted(sent.items()):
+        row = known.get(request_id)
+        if row is None or (row["status"] == "intent" and not _again(row, runs)):
+            told_there = "nothing" if row is None else row["status"]
+            yield f"request {request_id} left, the journal says {told_there}"
+
+
+def _again(row: Record, sent_by: Collection[str]) -> bool:
+    """Whether this run has not sent it yet, and intends it because it is proven that others have sent it in vain."""
+    proven = f"(absent), again in run {row['run_id']}" in row["evidence"]
+    return proven and bool(sent_by) and row["run_id"] not in sent_by
 
 
 def links(world: SmallWorld) -> Iterator[str]:

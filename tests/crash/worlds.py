@@ -220,7 +220,7 @@ class SmallWorld:
 
     @property
     def left(self) -> Path:
-        """The file that tells which requests left for QuickBooks."""
+        """The file that tells which requests left for QuickBooks, and in which run."""
         return self.root / "left.log"
 
     def billing(self) -> Engine:

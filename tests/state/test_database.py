@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +218,25 @@ def test_sqlite_keeps_foreign_keys_and_writes_ahead(sqlite_state_url: str) -> No
             for name in ("foreign_keys", "journal_mode", "synchronous", "busy_timeout")
         }
     assert pragmas == {"foreign_keys": 1, "journal_mode": "wal", "synchronous": 2, "busy_timeout": 30000}
+
+
+def test_a_state_is_made_while_another_process_makes_it(tmp_path: Path) -> None:
+    """SQLite would fail at once: it waits for a writer, but not where the file changes to writing ahead."""
+    with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+        done = threading.Timer(0.3, lambda: other.execute("ROLLBACK"))
+        done.start()
+        assert migrate(f"sqlite:///{tmp_path / 'state.db'}").startswith("Made the state")
+        done.join()
+
+
+def test_a_state_that_stays_locked_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "_BUSY_SECONDS", 0.1)
+    with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(ConfigurationError, match="locked"):
+            migrate(f"sqlite:///{tmp_path / 'state.db'}")
 
 
 def test_a_writer_waits_for_another_instead_of_failing(state_url: str) -> None:

@@ -28,10 +28,10 @@ RUNTIME_VARIABLE = "RECONCILE_RUNTIME"
 _FILE = "quickbooks-calls.sqlite"
 _BUSY_SECONDS = 30.0
 _LONGEST = 60.0
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS call (company TEXT NOT NULL, at REAL NOT NULL, batch INTEGER NOT NULL);
-CREATE INDEX IF NOT EXISTS call_at ON call (company, at);
-"""
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS call (company TEXT NOT NULL, at REAL NOT NULL, batch INTEGER NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS call_at ON call (company, at)",
+)
 
 
 def unnoticed(_reason: str, _seconds: float) -> None:
@@ -182,12 +182,18 @@ class HostLimiter(Limiter):
         return (self._folder or runtime_folder()) / _FILE
 
     def _calls(self) -> sqlite3.Connection:
-        """This process's connection: one made before a fork must not be used after it."""
+        """This process's connection: one made before a fork must not be used after it.
+
+        The file keeps SQLite's rollback journal: several processes that begin at the same moment would have to switch
+        it to write-ahead logging, which fails at once, without waiting, while another one is at it.
+        """
         if self._connection is None or self._process != os.getpid():
             made = sqlite3.connect(self._path(), timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-            for pragma in ("journal_mode = WAL", "synchronous = OFF"):  # after a power cut nobody has called lately
-                made.execute(f"PRAGMA {pragma}").close()
-            made.executescript(_SCHEMA)
+            made.execute("PRAGMA synchronous = OFF").close()  # after a power cut nobody has called lately
+            made.execute("BEGIN IMMEDIATE")
+            for statement in _SCHEMA:
+                made.execute(statement)
+            made.execute("COMMIT")
             self._connection, self._process = made, os.getpid()
         return self._connection
 

@@ -2,6 +2,8 @@
 
 import multiprocessing
 import sqlite3
+import threading
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,17 @@ def test_processes_that_call_at_once_stay_within_the_limits_together(tmp_path: P
     moments = granted(tmp_path)
     assert len(moments) == 12
     assert holds(moments, TIGHT.per_second, 1.0)
+
+
+def test_a_first_call_waits_for_another_process_that_makes_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "quickbooks-calls.sqlite"
+    with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        done = threading.Timer(0.3, lambda: other.execute("COMMIT"))
+        done.start()
+        HostLimiter("craigs", TIGHT, folder=tmp_path).take()
+        done.join()
+    assert len(granted(tmp_path)) == 1
 
 
 def test_a_limiter_made_before_a_fork_works_in_the_child(tmp_path: Path) -> None:

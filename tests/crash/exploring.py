@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from tests.drawing import seed_of_the_code
 
 ROOT = Path(__file__).parents[2]
 CRASHES = {
@@ -21,7 +22,7 @@ CRASHES = {
 """Crashes in the suite, by state and world: every boundary once, the rest while recovering."""
 
 SHARE = "0.12"
-"""Of the different worlds that these leave; which ones is drawn each time, so that in the end each had its turn."""
+"""Of the different worlds that these leave; which ones is drawn anew with each change of the code."""
 
 
 def killed(world: str, state: str = "sqlite") -> None:
@@ -38,7 +39,7 @@ def killed(world: str, state: str = "sqlite") -> None:
 
 def explored(*given: str) -> dict[str, Any]:
     """What came of killing runs, told by a process of its own: only one without threads can fork."""
-    drawn = ("--seed", str(random.SystemRandom().randrange(10**9)))
+    drawn = ("--seed", str(seed_of_the_code()))
     command = [sys.executable, "-m", "tests.crash.everywhere", *given, *drawn]
     ended = subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, check=False)
     assert ended.stdout, ended.stderr

@@ -89,6 +89,14 @@ def test_fields_are_the_facts_that_people_see(billing: BillingReader) -> None:
     assert payments["processed"].sum() == 1
 
 
+def test_an_invoice_number_stays_the_text_that_it_is(billing: BillingReader, engine: Engine) -> None:
+    numbers = ["00123", "0", "123", "99999999999999999999"]
+    for number in numbers:
+        day.new_invoice(engine, "Amy's Bird Sanctuary", [("Pest Control", "1", "35")], on=TODAY, number=number)
+    read = billing.census(Entity.INVOICE).frame["number"].tolist()
+    assert [number for number in read if number in numbers] == numbers
+
+
 def test_a_customer_without_account_name_goes_by_both_names(billing: BillingReader, engine: Engine) -> None:
     day.new_customer(engine, first_name="Accounts Payable", last_name="Nursery", email="n@intuit.com")
     assert "Accounts Payable Nursery" in set(billing.census(Entity.CUSTOMER).frame["display_name"])

@@ -20,7 +20,7 @@ from reconcile.sandbox.quickbooks.app import application
 from reconcile.sandbox.quickbooks.deliveries import Format, Target, WebhookError
 from reconcile.sandbox.quickbooks.limits import REAL, UNLIMITED
 from reconcile.sandbox.quickbooks.samples import Sample
-from reconcile.sandbox.quickbooks.server import Server, new_realm
+from reconcile.sandbox.quickbooks.server import Server, StateFileError, new_realm
 from reconcile.sandbox.quickbooks.switches import Switches, UnknownSwitchError
 
 _CANNOT_START: Final = 2
@@ -31,7 +31,12 @@ def quickbooks(  # noqa: PLR0913 - one parameter per option of the command line
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 0,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     sample: Annotated[Sample, typer.Option(help="Company to start with.")] = "craigs",
-    realm: Annotated[list[str] | None, typer.Option(help="Company id; several make several companies.")] = None,
+    realm: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Company id; several make several companies. Left out: those in the state file, else a new one."
+        ),
+    ] = None,
     client_id: Annotated[str, typer.Option(help="The app's id; drawn when left out.")] = "",
     client_secret: Annotated[str, typer.Option(help="The app's secret; drawn when left out.")] = "",
     redirect_uri: Annotated[
@@ -59,17 +64,17 @@ def quickbooks(  # noqa: PLR0913 - one parameter per option of the command line
     try:
         switches = _switches(switch or [])
         listening = _bound(host, port)
-    except (UnknownSwitchError, OSError) as error:
+        server = Server(
+            client_id=client_id,
+            client_secret=client_secret,
+            redirect_uris=tuple(redirect_uri or ()),
+            state_file=state,
+            switches=switches,
+            limits=REAL if limits == "real" else UNLIMITED,
+        )
+    except (UnknownSwitchError, StateFileError, OSError) as error:
         typer.echo(f"The local QuickBooks cannot start: {error}", err=True)
         raise typer.Exit(_CANNOT_START) from error
-    server = Server(
-        client_id=client_id,
-        client_secret=client_secret,
-        redirect_uris=tuple(redirect_uri or ()),
-        state_file=state,
-        switches=switches,
-        limits=REAL if limits == "real" else UNLIMITED,
-    )
     verifier = webhook_verifier or secrets.token_urlsafe(24)
     try:
         for url in webhook or ():
@@ -78,7 +83,7 @@ def quickbooks(  # noqa: PLR0913 - one parameter per option of the command line
         typer.echo(f"The local QuickBooks cannot start: {error}", err=True)
         raise typer.Exit(_CANNOT_START) from error
     try:
-        keys = [server.add_company(one, sample, invoices) for one in (realm or [new_realm()])]
+        keys = [server.add_company(one, sample, invoices) for one in (realm or server.kept_realms() or [new_realm()])]
         base_url = f"http://{host}:{listening.getsockname()[1]}"
         line = {
             "base_url": base_url,

@@ -1,11 +1,13 @@
 """Everything behind one address: the companies, the authorization server, the limits, the clock and the switches."""
 
+import fcntl
 import secrets
+import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from reconcile.sandbox.quickbooks import settings
 from reconcile.sandbox.quickbooks.clock import Clock
@@ -40,6 +42,10 @@ class Keys:
         return f"Keys(realm_id={self.realm_id!r}, client_id={self.client_id!r}, secrets hidden)"
 
 
+class StateFileError(Exception):
+    """The file that is to keep everything cannot be used; why, and what to do."""
+
+
 def new_realm() -> str:
     """A company id of the usual length."""
     return f"93414{secrets.randbelow(10**11):011d}"
@@ -55,6 +61,10 @@ class Server:
         state_file: SQLite file that keeps everything; nothing outlives the process when it is `None`.
         switches: Readings of the open points.
         limits: Limits per company.
+
+    Raises:
+        StateFileError: The file cannot be opened, is none of a local QuickBooks, or another one that runs keeps it:
+            each holds its companies in memory, so one would overwrite what the other has saved.
     """
 
     def __init__(
@@ -77,7 +87,13 @@ class Server:
         self.moments: dict[tuple[str, str], Moment] = {}
         self.deliveries = Deliveries(self.clock, lambda: self.switches)
         self._state_file = state_file
-        self._notes = Store("", state_file)
+        self._held = None if state_file is None else _held(state_file)
+        try:
+            self._notes = Store("", state_file)
+        except sqlite3.DatabaseError as error:
+            raise StateFileError(
+                f"{state_file} is no file of a local QuickBooks ({error}). Name another one with --state."
+            ) from error
         self._client_secret = client_secret or self._kept_secret("client_secret", lambda: secrets.token_urlsafe(30))
         self.authority = Authority(
             client_id or self._kept_secret("client_id", lambda: f"AB{secrets.token_urlsafe(36)}"),
@@ -99,6 +115,10 @@ class Server:
         value = draw()
         self._notes.note(name, value.encode())
         return value
+
+    def kept_realms(self) -> list[str]:
+        """Ids of the companies that the state file has."""
+        return self._notes.realms()
 
     def add_company(self, realm: str, sample: Sample, invoices: int = 0) -> Keys:
         """Open a company: as the state file has it, else as the sample says; with tokens for it.
@@ -166,3 +186,21 @@ class Server:
         for company in self.companies.values():
             company.state.store.close()
         self._notes.close()
+        if self._held is not None:
+            self._held.close()
+
+
+def _held(path: Path) -> BinaryIO:
+    """The file, kept from every other process until it is closed or this process ends, however it ends."""
+    try:
+        held = path.open("ab")
+    except OSError as error:
+        raise StateFileError(f"{path} cannot be opened ({error.strerror}). Name another file with --state.") from error
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        held.close()
+        raise StateFileError(
+            f"{path} is in use by another local QuickBooks. Stop that one, or name another file with --state."
+        ) from error
+    return held

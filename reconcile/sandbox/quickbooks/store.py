@@ -588,6 +588,12 @@ class Store:
         if marks is not None:
             self._marks = parse(marks)
 
+    def realms(self) -> list[str]:
+        """Ids of all companies in the file."""
+        if self._file is None:
+            return []
+        return [realm for (realm,) in self._file.execute("SELECT DISTINCT realm FROM record ORDER BY realm")]
+
     def note(self, name: str, body: bytes) -> None:
         """Keep a small document (tokens, preferences of the server) beside the records."""
         if self._file is not None:

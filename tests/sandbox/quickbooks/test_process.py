@@ -76,6 +76,27 @@ def test_a_state_file_keeps_company_tokens_and_answers(tmp_path: Path) -> None:
         assert int(created(second, "Next")["Id"]) == int(customer["Id"]) + 1
 
 
+def test_a_state_file_is_kept_by_one_process_and_says_which_companies_it_has(tmp_path: Path) -> None:
+    state = tmp_path / "books.sqlite"
+    with running_quickbooks("empty", state=state) as first:
+        customer = created(first, "Kept")
+        with pytest.raises(SandboxNotStartedError, match=r"in use by another local QuickBooks\. Stop that one"):
+            running_quickbooks("empty", state=state).__enter__()
+    with running_quickbooks("empty", state=state) as second:
+        assert second.realm_id == first.realm_id
+        assert created(replace(first, base_url=second.base_url), "Kept") == customer
+
+
+def test_a_state_file_that_cannot_be_used_is_said_to_be(tmp_path: Path) -> None:
+    with pytest.raises(SandboxNotStartedError, match=r"cannot be opened \(No such file or directory"):
+        running_quickbooks("empty", state=tmp_path / "nowhere" / "books.sqlite").__enter__()
+    other = tmp_path / "letter.txt"
+    other.write_text("Dear customer, " * 100, encoding="utf-8")
+    with pytest.raises(SandboxNotStartedError, match="is no file of a local QuickBooks"):
+        running_quickbooks("empty", state=other).__enter__()
+    assert other.read_text(encoding="utf-8") == "Dear customer, " * 100
+
+
 def test_two_companies_do_not_see_each_other() -> None:
     with running_quickbooks("empty", realm=["1", "2"]) as sandbox:
         assert sandbox.realm_id == "1"

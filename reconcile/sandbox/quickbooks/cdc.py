@@ -19,12 +19,21 @@ _LONGEST: Final = 30 * 86_400
 
 
 def changes(state: CompanyState, entities: str, changed_since: str) -> bytes:
-    """The value of `CDCResponse` as JSON.
+    """The value of `CDCResponse` as JSON, a list of one answer; arguments and faults as of `some_changes`."""
+    return b"[" + some_changes(state, entities, changed_since, state.switches.cdc_cap)[0] + b"]"
+
+
+def some_changes(state: CompanyState, entities: str, changed_since: str, at_most: int) -> tuple[bytes, int]:
+    """One answer with at most so many objects.
 
     Args:
         state: The company.
         entities: Names, separated by commas.
         changed_since: A date, or a date-time with offset (without one it is Pacific time).
+        at_most: Objects that may be returned, fewer than the usual cap where a batch shares 1,000.
+
+    Returns:
+        The answer as JSON, and how many objects are in it.
 
     Raises:
         FaultError: A parameter is missing, an entity is not captured, or the moment is unreadable or too long ago.
@@ -42,8 +51,9 @@ def changes(state: CompanyState, entities: str, changed_since: str) -> bytes:
         detail = "Invalid date range : changedSince cannot be more than 30 days ago."
         raise faults.one(2190, "Invalid Date Range", detail, "changedSince")
     resources = [_captured(name) for name in names]
-    room = state.switches.cdc_cap
+    room = min(state.switches.cdc_cap, at_most)
     groups = []
+    used = 0
     for resource in resources:
         if resource is None:
             groups.append(b"{}")
@@ -51,10 +61,11 @@ def changes(state: CompanyState, entities: str, changed_since: str) -> bytes:
         found = [record for record in state.store.changed_since(resource.name, moment) if record.visible_from <= now]
         found.sort(key=lambda record: record.deleted)
         taken = found[:room]
+        used += len(taken)
         if not state.switches.cdc_cap_per_entity:
             room -= len(taken)
         groups.append(_group(resource, taken))
-    return b'[{"QueryResponse":[' + b",".join(groups) + b"]}]"
+    return b'{"QueryResponse":[' + b",".join(groups) + b"]}", used
 
 
 def _captured(name: str) -> Resource | None:

@@ -22,6 +22,8 @@ from reconcile.sandbox.quickbooks.store import Answer, Moment, Record
 LONGEST_REQUEST_ID: Final = 50
 _SHOWN_OF_REQUEST_ID: Final = 10
 _OPERATIONS: Final = frozenset({"create", "update", "delete", "void"})
+_CHANGES_ASKED: Final = ("Entities", "ChangedSince")
+_BESIDE_ENTITIES: Final = ("CDCQuery", "Query", "bId", "operation", "optionsData")
 
 _log: Final = logging.getLogger(__name__)
 
@@ -368,6 +370,9 @@ class Company:
             if "Query" in item:
                 value, used = self._queries.answer(str(item["Query"]), room)
                 return b"{" + tag + b'"QueryResponse":' + value + b"}", used
+            if "CDCQuery" in item:
+                value, used = self._changes_of_item(item["CDCQuery"], room)
+                return b"{" + tag + b'"CDCResponse":' + value + b"}", used
             value = self._once(key, render(item), lambda: self._batch_write(item))
         except FaultError as fault:
             return _faulted_item(tag, fault), 0
@@ -376,14 +381,23 @@ class Company:
             return _faulted_item(tag, faults.system_failure("Could not complete the request")), 0
         return b"{" + tag + value[1:], 0
 
+    def _changes_of_item(self, asked: Any, room: int) -> tuple[bytes, int]:
+        """Change data capture inside of a batch: one answer, where a call of its own has a list of one."""
+        if not isinstance(asked, dict):
+            raise FaultError(faults.unparseable())
+        for name in asked:
+            if name not in _CHANGES_ASKED:
+                raise FaultError(faults.unknown_property(name, "CDCQuery", _CHANGES_ASKED))
+        entities, since = (str(asked.get(name) or "").strip() for name in _CHANGES_ASKED)
+        return cdc.some_changes(self.state, entities, since, room)
+
     def _batch_write(self, item: JsonObject) -> bytes:
         entities = [name for name in item if name in RESOURCES]
-        unknown = [
-            name for name in item if name not in RESOURCES and name not in {"bId", "operation", "optionsData", "Query"}
-        ]
+        unknown = [name for name in item if name not in RESOURCES and name not in _BESIDE_ENTITIES]
         if unknown or len(entities) != 1:
             if unknown:
-                raise FaultError(faults.unknown_property(unknown[0], "BatchItemRequest", sorted(RESOURCES)))
+                known = sorted((*RESOURCES, *_BESIDE_ENTITIES))
+                raise FaultError(faults.unknown_property(unknown[0], "BatchItemRequest", known))
             raise FaultError(faults.required("BatchItemRequest entity"))
         # As outside of a batch: without a word for it, an Id in the body makes it an update.
         body = item[entities[0]]

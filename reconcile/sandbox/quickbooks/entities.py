@@ -87,6 +87,7 @@ _CHOICES: Final = {
         "SalesOrderItemLineDetail",
         "TDSLineDetail",
         "ReimburseLineDetail",
+        "ItemAdjustmentLineDetail",
     ),
     "AccountType": (
         "Bank",
@@ -189,6 +190,8 @@ TxnApprovalInfo any
 RecurDataRef any
 RecurringInfo any
 ProjectRef ref:Customer ?
+TotalCostAmount money -
+HomeTotalCostAmount money -
 """
 
 _SALE = """
@@ -213,6 +216,7 @@ GlobalTaxCalculation enum:TaxExcluded|TaxInclusive|NotApplicable
 TotalAmt money ? -
 HomeTotalAmt money -
 ApplyTaxAfterDiscount flag
+ShippingTaxIncludedInTotalTax flag
 TemplateRef any
 PrintStatus enum:NotSet|NeedToPrint|PrintComplete
 EmailStatus enum:NotSet|NeedToSend|EmailSent
@@ -326,6 +330,7 @@ JournalEntryLineDetail one:JournalEntryLineDetail
 GroupLineDetail one:GroupLineDetail
 SubTotalLineDetail any
 TDSLineDetail any
+ItemAdjustmentLineDetail any
 CustomField many:CustomField
 LineEx any
 ProjectRef ref:Customer
@@ -404,6 +409,7 @@ UOMRef any
 ItemAccountRef ref:Account
 InventorySiteRef any
 TaxCodeRef ref:TaxCode
+TaxClassificationRef any
 CustomerRef ref:Customer
 BillableStatus enum:Billable|NotBillable|HasBeenBilled
 TaxInclusiveAmt money
@@ -455,6 +461,7 @@ TaxApplicableOn enum:Purchase|Sales
 TaxAmount money
 TaxInclusiveAmt money
 BillableStatus enum:Billable|NotBillable|HasBeenBilled
+JournalCodeRef any
 JournalEntryLineDetailEx any
 """),
 }
@@ -522,6 +529,9 @@ ShipAddr one:PhysicalAddress
 OtherAddr any
 Mobile any
 Fax any
+OtherContactInfo any
+LastImportedTime moment -
+LastSyncTime moment -
 SupportedLanguages text
 DefaultTimeZone text:100
 MultiByteCharsSupported flag
@@ -602,6 +612,7 @@ IsCISContractor flag
 ClientCompanyId text
 ClientEntityId text
 Source text
+TaxRegime text
 V4IDPseudonym text -
 """,
         sequence="name",
@@ -621,6 +632,7 @@ ShipAddr one:PhysicalAddress
 OtherAddr any
 TaxCountry text
 TaxIdentifier text:20
+TaxIdEffectiveDate date
 BusinessNumber text:10
 ParentRef any
 VendorTypeRef any
@@ -635,6 +647,10 @@ Vendor1099 flag
 T4AEligible flag
 T5018Eligible flag
 CurrencyRef ref:CompanyCurrency
+TDSEnabled flag
+TDSEntityTypeId whole
+TDSSectionTypeId whole
+TDSOverrideThreshold flag
 APAccountRef ref:Account
 VendorEx any
 TaxReportingBasis text
@@ -642,7 +658,9 @@ VendorPaymentBankDetail any
 HasTPAR flag
 GSTIN text:15
 GSTRegistrationType text:15
-IsSubContractorCIS flag
+IsSubContractor flag
+SubcontractorType text
+CISRate text
 CostRate number
 Source text
 V4IDPseudonym text -
@@ -670,6 +688,7 @@ HiredDate date
 ReleasedDate date
 UseTimeEntry any
 EmployeeEx any
+Notes text:2000
 EmailAddress any
 V4IDPseudonym text -
 """,
@@ -781,6 +800,7 @@ TaxTrackedOnPurchases flag -
 TaxOnPurchasesAccountRef any
 TaxTrackedOnSales flag -
 TaxTrackedOnSalesAccountRef any
+TaxOnTax flag
 IsTaxOnTax flag
 LastFileDate date -
 TaxAgencyConfig text -
@@ -859,7 +879,13 @@ PaymentMethodEx any
         naming="Name",
     ),
     _resource("Class", "list", _ORDERED, "SubClass flag -\nClassEx any", naming="Name"),
-    _resource("Department", "list", _ORDERED, "SubDepartment flag -\nAddress one:PhysicalAddress", naming="Name"),
+    _resource(
+        "Department",
+        "list",
+        _ORDERED,
+        "SubDepartment flag -\nDepartmentEx any\nAddress one:PhysicalAddress",
+        naming="Name",
+    ),
     _resource(
         "CompanyCurrency",
         "list",
@@ -895,15 +921,26 @@ AllowOnlineACHPayment flag
 AllowOnlinePayPalPayment flag
 EInvoiceStatus text
 ECloudStatusTimeStamp moment
-InvoiceLink text -
-InvoiceLinkSecurityCode text -
-InvoiceLinkExpiry any -
-InvoiceStatus text -
-InvoiceStatusLog any -
-CallToAction text
-LessCIS money
+CfdiUse whole
+Exportation text
+GlobalInfo any
+invoiceStatus text -
+callToAction text -
+invoiceStatusLog any -
 OverdueNoticeStatus any
 InvoiceEx any
+LessCIS money
+InvoiceLink text -
+PaymentDetailsMessage text
+ConvenienceFeeDetail any
+InvoiceLinkSecurityCode text -
+InvoiceLinkExpiryDate any -
+AutoPayEligible flag -
+SchedulePayEligible flag -
+ScheduledPaymentId text -
+GratuityEnabled flag
+FinancingProductType text -
+SubscriptionPaymentsSetting text
 """,
         _FORM_ACTIONS | {"void"},
     ),
@@ -917,7 +954,7 @@ InvoiceRef any
 CreditMemoEx any
 """,
     ),
-    _sale("SalesReceipt", "PaymentRefNum text:21\nSalesReceiptEx any", _FORM_ACTIONS | {"void"}),
+    _sale("SalesReceipt", "PaymentRefNum text:21\nSalesReceiptEx any\nLessCIS money", _FORM_ACTIONS | {"void"}),
     _sale("RefundReceipt", "RemainingCredit money -\nRefundReceiptEx any", _FORM_ACTIONS | {"void"}),
     _sale(
         "Estimate",
@@ -947,6 +984,7 @@ UnappliedAmt money -
 ProcessPayment flag
 TaxExemptionRef any
 HomeTotalAmt money -
+PaymentExtendedType text
 PaymentEx any
 """,
         sequence="transaction",
@@ -978,6 +1016,7 @@ PayerRef any
 SalesTermRef ref:Term ?
 DueDate date ?
 RemitToAddr one:PhysicalAddress
+ShipAddr one:PhysicalAddress
 ShipToAddr one:PhysicalAddress
 VendorAddr one:PhysicalAddress
 TotalAmt money ? -
@@ -1018,6 +1057,7 @@ Memo text:4000
 ClassRef ref:Class
 GlobalTaxCalculation text
 VendorCreditEx any
+IncludeInAnnualTPAR flag
 """,
         sequence="transaction",
         actions=_TXN_ACTIONS,
@@ -1028,6 +1068,7 @@ VendorCreditEx any
         _TRANSACTION,
         """
 VendorRef ref:Vendor ?
+VendorAddr one:PhysicalAddress
 APAccountRef ref:Account
 PayType enum:Check|CreditCard
 CheckPayment one:BillPaymentCheck
@@ -1056,10 +1097,14 @@ RemitToAddr one:PhysicalAddress
 TotalAmt money ? -
 HomeTotalAmt money -
 Credit flag
+TxnId text
+TxnNum text
 PrintStatus enum:NotSet|NeedToPrint|PrintComplete
 GlobalTaxCalculation text
 Memo text:4000
 PurchaseEx any
+LessCIS money
+IncludeInAnnualTPAR flag
 """,
         sequence="transaction",
         actions=_TXN_ACTIONS,
@@ -1099,6 +1144,7 @@ Tag text:2000 ?
 ThumbnailFileAccessUri text -
 ThumbnailTempDownloadUri text -
 AttachableEx any
+documentId text -
 """,
         actions=_TXN_ACTIONS,
     ),

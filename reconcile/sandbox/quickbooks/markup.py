@@ -130,7 +130,10 @@ def batch_request(raw: bytes) -> Any:
     for entry in element_of(raw).children:
         item: JsonObject = dict(entry.attributes)
         for child in entry.children:
-            item[child.name] = _entity(child) if child.name in RESOURCES else child.text.strip()
+            if child.name in RESOURCES:
+                item[child.name] = _entity(child)
+            else:
+                item[child.name] = _loose(child) if child.children else child.text.strip()
         items.append(item)
     return {"BatchItemRequest": items}
 
@@ -212,7 +215,8 @@ def _envelope(name: str, value: Any) -> str:
         case "QueryResponse":
             return _query_response(value)
         case "CDCResponse":
-            groups = "".join(_query_response(group) for entry in value for group in entry["QueryResponse"])
+            entries = value if isinstance(value, list) else [value]
+            groups = "".join(_query_response(group) for entry in entries for group in entry["QueryResponse"])
             return f"<CDCResponse>{groups}</CDCResponse>"
         case "BatchItemResponse" | "AttachableResponse":
             return "".join(_item(name, item) for item in value)

@@ -70,8 +70,6 @@ def report(state: CompanyState, name: str, parameters: Parameters) -> JsonObject
     title, make = known[name.lower()]
     columns, rows = make(state, parameters)
     header: JsonObject = {"Time": stamp(state.now()), "ReportName": title, "ReportBasis": "Accrual"}
-    if parameters.get("customer"):
-        header["Customer"] = parameters["customer"]
     options = [("NoReportData", "false" if rows else "true")]
     if title == "TransactionList":
         start, end = _period(state, parameters)
@@ -81,6 +79,8 @@ def report(state: CompanyState, name: str, parameters: Parameters) -> JsonObject
         header["EndPeriod"] = day
         options.insert(0, ("report_date", day))
     header["Currency"] = state.home_currency
+    if parameters.get("customer"):
+        header["Customer"] = parameters["customer"]
     header["Option"] = [{"Name": name, "Value": value} for name, value in options]
     shown: list[JsonObject] = [{"ColTitle": text, "ColType": kind} for text, kind in columns]
     for column in shown:

@@ -29,7 +29,7 @@ Customer: IntuitId Organization Title GivenName MiddleName FamilyName Suffix Ful
   PaymentMethodRef CCDetail PriceLevelRef Balance OpenBalanceDate BalanceWithJobs CreditLimit AcctNum CurrencyRef
   OverDueBalance TotalRevenue TotalExpense PreferredDeliveryMethod ResaleNum JobInfo TDSEnabled CustomerEx
   SecondaryTaxIdentifier ARAccountRef PrimaryTaxIdentifier TaxExemptionReasonId IsProject BusinessNumber GSTIN
-  GSTRegistrationType IsCISContractor ClientCompanyId ClientEntityId Source V4IDPseudonym
+  GSTRegistrationType IsCISContractor ClientCompanyId ClientEntityId Source TaxRegime V4IDPseudonym
 Item: Name Sku Description Active SubItem ParentRef Level FullyQualifiedName Taxable SalesTaxIncluded PercentBased
   UnitPrice RatePercent Type PaymentMethodRef UOMSetRef IncomeAccountRef PurchaseDesc PurchaseTaxIncluded PurchaseCost
   ExpenseAccountRef COGSAccountRef AssetAccountRef PrefVendorRef AvgCost TrackQtyOnHand QtyOnHand QtyOnPurchaseOrder
@@ -43,23 +43,26 @@ Invoice: DocNumber TxnDate DepartmentRef CurrencyRef ExchangeRate PrivateNote Tx
   TxnSource TaxFormType TaxFormNum TransactionLocationType Tag TxnApprovalInfo RecurDataRef RecurringInfo ProjectRef
   AutoDocNumber CustomerRef CustomerMemo BillAddr ShipAddr ShipFromAddr FreeFormAddress RemitToRef ClassRef
   SalesTermRef DueDate SalesRepRef PONumber FOB ShipMethodRef ShipDate TrackingNum GlobalTaxCalculation TotalAmt
-  HomeTotalAmt ApplyTaxAfterDiscount TemplateRef PrintStatus EmailStatus BillEmail BillEmailCc BillEmailBcc ReplyEmail
-  ARAccountRef Balance HomeBalance FinanceCharge PaymentMethodRef PaymentRefNum PaymentType CheckPayment
-  CreditCardPayment DepositToAccountRef DeliveryInfo DiscountRate DiscountAmt TaxExemptionRef GovtTxnRefIdentifier
-  ShippingTaxCodeRef CustomerTaxCodeRef Deposit AllowIPNPayment AllowOnlinePayment AllowOnlineCreditCardPayment
-  AllowOnlineACHPayment AllowOnlinePayPalPayment EInvoiceStatus ECloudStatusTimeStamp InvoiceLink
-  InvoiceLinkSecurityCode InvoiceLinkExpiry InvoiceStatus InvoiceStatusLog CallToAction LessCIS OverdueNoticeStatus
-  InvoiceEx
+  HomeTotalAmt ApplyTaxAfterDiscount ShippingTaxIncludedInTotalTax TotalCostAmount HomeTotalCostAmount TemplateRef
+  PrintStatus EmailStatus BillEmail BillEmailCc BillEmailBcc ReplyEmail ARAccountRef Balance HomeBalance FinanceCharge
+  PaymentMethodRef PaymentRefNum PaymentType CheckPayment CreditCardPayment DepositToAccountRef DeliveryInfo
+  DiscountRate DiscountAmt TaxExemptionRef GovtTxnRefIdentifier ShippingTaxCodeRef CustomerTaxCodeRef Deposit
+  AllowIPNPayment AllowOnlinePayment AllowOnlineCreditCardPayment AllowOnlineACHPayment AllowOnlinePayPalPayment
+  EInvoiceStatus ECloudStatusTimeStamp CfdiUse Exportation GlobalInfo invoiceStatus callToAction invoiceStatusLog
+  OverdueNoticeStatus InvoiceEx LessCIS InvoiceLink PaymentDetailsMessage ConvenienceFeeDetail InvoiceLinkSecurityCode
+  InvoiceLinkExpiryDate AutoPayEligible SchedulePayEligible ScheduledPaymentId GratuityEnabled FinancingProductType
+  SubscriptionPaymentsSetting
 Payment: DocNumber TxnDate DepartmentRef CurrencyRef ExchangeRate PrivateNote TxnStatus LinkedTxn Line TxnTaxDetail
   TxnSource TaxFormType TaxFormNum TransactionLocationType Tag TxnApprovalInfo RecurDataRef RecurringInfo ProjectRef
   CustomerRef RemitToRef ARAccountRef DepositToAccountRef PaymentMethodRef PaymentRefNum PaymentType CheckPayment
-  CreditCardPayment TotalAmt UnappliedAmt ProcessPayment TaxExemptionRef HomeTotalAmt PaymentEx
+  CreditCardPayment TotalAmt UnappliedAmt ProcessPayment TaxExemptionRef HomeTotalAmt PaymentExtendedType PaymentEx
+  TotalCostAmount HomeTotalCostAmount
 PaymentMethod: Name Active Type PaymentMethodEx
 Line: Id LineNum Description Amount Received LinkedTxn DetailType PaymentLineDetail DiscountLineDetail TaxLineDetail
   SalesItemLineDetail DescriptionLineDetail ItemBasedExpenseLineDetail AccountBasedExpenseLineDetail
   ReimburseLineDetail DepositLineDetail PurchaseOrderItemLineDetail SalesOrderItemLineDetail ItemReceiptLineDetail
-  JournalEntryLineDetail GroupLineDetail SubTotalLineDetail TDSLineDetail CustomField LineEx ProjectRef CostAmount
-  HomeCostAmount Tag
+  JournalEntryLineDetail GroupLineDetail SubTotalLineDetail TDSLineDetail ItemAdjustmentLineDetail CustomField LineEx
+  ProjectRef CostAmount HomeCostAmount Tag
 SalesItemLineDetail: ItemRef DiscountRate TaxClassificationRef ServiceDate UnitPrice TaxInclusiveAmt InventorySiteRef
   MarkupInfo SalesItemLineDetailEx PriceLevelRef ItemAccountRef ClassRef DeferredRevenue UOMRef RatePercent
   DiscountAmt Qty TaxCodeRef
@@ -76,7 +79,7 @@ _VALUES = {
         "PaymentLineDetail DiscountLineDetail TaxLineDetail SalesItemLineDetail ItemBasedExpenseLineDetail "
         "AccountBasedExpenseLineDetail DepositLineDetail PurchaseOrderItemLineDetail ItemReceiptLineDetail "
         "JournalEntryLineDetail GroupLineDetail DescriptionOnly SubTotalLineDetail SalesOrderItemLineDetail "
-        "TDSLineDetail ReimburseLineDetail"
+        "TDSLineDetail ReimburseLineDetail ItemAdjustmentLineDetail"
     ),
     ("LinkedTxn", "TxnType"): (
         "Invoice Payment CreditMemo Deposit JournalEntry Expense Check CreditCardCredit BillPaymentCheck RefundReceipt "

@@ -391,7 +391,9 @@ def test_a_company_that_numbers_by_itself_gives_the_next_number(call: Call) -> N
 def test_what_was_read_can_be_written_back_as_it_is(call: Call, entity: str) -> None:
     statement = f"select * from {entity} maxresults 5"
     rows = call("GET", "query", params={"query": statement}).json()["QueryResponse"][entity]
-    for row in rows:
+    open_to_changes = [row for row in rows if "Deposit" not in {link["TxnType"] for link in row.get("LinkedTxn", ())}]
+    assert len(open_to_changes) > 1
+    for row in open_to_changes:
         saved = call("POST", entity.lower(), json=row).json()[entity]
         assert saved["SyncToken"] == str(int(row["SyncToken"]) + 1)
         changed = {name for name in saved.keys() | row.keys() if saved.get(name) != row.get(name)}
@@ -418,6 +420,24 @@ def test_a_group_of_several_changes_is_counted_and_a_single_one_is_not(call: Cal
     assert (group()["maxResults"], "totalCount" in group()) == (1, False)
     call("POST", "estimate", json=body)
     assert (group()["startPosition"], group()["maxResults"], group()["totalCount"]) == (1, 2, 2)
+
+
+def test_a_batch_asks_for_changes_as_intuit_s_kits_do(call: Call) -> None:
+    made = call("POST", "customer", json={"DisplayName": "Changed for a batch"}).json()["Customer"]
+    since = made["MetaData"]["CreateTime"].replace(made["MetaData"]["CreateTime"][-6:], ".000-0800")
+    items: list[Any] = [
+        {"bId": "1", "CDCQuery": {"Entities": "Department,Customer", "ChangedSince": since}},
+        {"bId": "2", "CDCQuery": {"Entities": "TaxRate", "ChangedSince": since}},
+        {"bId": "3", "CDCQuery": {"ChangedSince": since}},
+        {"bId": "4", "CDCQuery": {"Entities": "Customer", "ChangedSince": "2011-10-10T09:00:00-07:00"}},
+        {"bId": "5", "CDCQuery": {"Entities": "Customer", "changedSince": since}},
+        {"bId": "6", "CDCQuery": "Customer"},
+    ]
+    answers = call("POST", "batch", json={"BatchItemRequest": items}).json()["BatchItemResponse"]
+    groups = answers[0]["CDCResponse"]["QueryResponse"]
+    assert groups[0] == {}
+    assert made["Id"] in [customer["Id"] for customer in groups[1]["Customer"]]
+    assert [answer["Fault"]["Error"][0]["code"] for answer in answers[1:]] == ["2000", "2020", "2190", "2010", "2010"]
 
 
 def test_a_capture_of_what_the_company_has_none_of_is_empty(call: Call) -> None:

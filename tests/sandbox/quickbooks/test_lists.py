@@ -282,3 +282,16 @@ def test_a_bundle_names_its_items(desk: Any) -> None:
 def test_vendors_can_be_asked_for_by_what_they_are_owed(desk: Any) -> None:
     found = desk.query("select * from Vendor where Balance > '300' orderby Balance desc")
     assert [vendor["DisplayName"] for vendor in found] == ["Diego's Road Warrior Bodyshop", "Robertson & Associates"]
+
+
+@pytest.mark.parametrize(
+    ("resource", "body", "told"),
+    [
+        ("customer", {"DisplayName": "Señora", "TaxRegime": "601"}, {"TaxRegime": "601"}),
+        ("vendor", {"DisplayName": "Mason", "IsSubContractor": True}, {"IsSubContractor": True}),
+        ("employee", {"GivenName": "Ann", "Notes": "Mornings"}, {"Notes": "Mornings"}),
+    ],
+)
+def test_properties_are_those_of_the_schema(desk: Any, resource: str, body: Any, told: Any) -> None:
+    made = desk.post(resource, body)
+    assert {name: made.get(name) for name in told} == told

@@ -67,6 +67,13 @@ def test_credits_and_unapplied_payments_count_against_the_customer(desk: Any) ->
     assert cells(row) == ["Bill's Windsurf Shop", "-15.00"]
 
 
+def test_the_heading_of_a_report_is_in_the_order_of_the_schema(desk: Any) -> None:
+    made = report(desk.company.state, "TransactionList", {"customer": "1"})
+    assert list(made["Header"]) == [
+        "Time", "ReportName", "ReportBasis", "StartPeriod", "EndPeriod", "Currency", "Customer", "Option"
+    ]  # fmt: skip
+
+
 def test_transactions_of_a_period_are_listed_by_date(desk: Any) -> None:
     made = report(desk.company.state, "TransactionList", {"start_date": "2000-01-01", "end_date": "2099-12-31"})
     rows = [cells(row) for row in made["Rows"]["Row"]]

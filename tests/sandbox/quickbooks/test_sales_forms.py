@@ -291,3 +291,12 @@ def test_a_new_tax_code_taxes_the_next_invoice(desk: Any, sell: Any) -> None:
     with pytest.raises(FaultError) as caught:
         desk.company.tax_service(request.encode(), "")
     assert caught.value.problems[0].code == 6240
+
+
+def test_an_invoice_knows_the_newer_properties_by_their_own_spelling(desk: Any) -> None:
+    newer = {"PaymentDetailsMessage": "By cheque", "GratuityEnabled": True, "ShippingTaxIncludedInTotalTax": False}
+    made = desk.invoice("1", 10, callToAction="SendInvoice", invoiceStatus="SENT", **newer)
+    assert {name: made[name] for name in newer} == newer
+    assert not {"callToAction", "invoiceStatus"} & set(made)
+    with pytest.raises(FaultError, match="CallToAction"):
+        desk.invoice("1", 10, CallToAction="SendInvoice")

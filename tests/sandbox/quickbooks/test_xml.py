@@ -124,6 +124,15 @@ def test_a_batch_has_its_ids_in_attributes(ask: Call) -> None:
     ]  # fmt: skip
 
 
+def test_a_batch_of_changes_has_a_group_for_each_resource(ask: Call) -> None:
+    raw = f"""<IntuitBatchRequest xmlns="http://schema.intuit.com/finance/v3"><BatchItemRequest bId="a"><CDCQuery>
+      <Entities>Term,Customer</Entities><ChangedSince>{datetime.now(UTC) - timedelta(days=29):%Y-%m-%dT%H:%M:%SZ}
+      </ChangedSince></CDCQuery></BatchItemRequest></IntuitBatchRequest>"""
+    answer = root(ask("POST", "batch", raw.encode()))
+    assert names(answer[0]) == ["CDCResponse"]
+    assert names(answer[0][0]) == ["QueryResponse", "QueryResponse"]
+
+
 def test_a_payment_s_lines_carry_plain_name_values(ask: Call) -> None:
     invoice = root(ask("POST", "invoice", INVOICE.replace(b"X-1", b"X-2")))[0].findtext(f"{SPACE}Id")
     raw = f"""<Payment><Line><Amount>20</Amount><LinkedTxn><TxnId>{invoice}</TxnId><TxnType>Invoice</TxnType>

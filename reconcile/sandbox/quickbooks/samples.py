@@ -5,9 +5,8 @@ dates are moved by the same number of days so that its last transaction with a c
 goes on for some weeks after that, as in the company itself. `empty` has the accounts, the tax pseudo codes, the terms
 and the payment methods of a new company, and nothing else; `generated` is that filled by `generator`.
 
-The deposits that take customers' payments to the bank post from Undeposited Funds by amount and link to no payment: a
-payment in a deposit is closed to every change, and the sample is there to try changes on. The deposit of two sales
-receipts links to them.
+Its three deposits that empty Undeposited Funds link to the payments and sales receipts in them, which are closed to
+every change until they are taken out (6540); what still lies there, or was paid into the bank at once, is open.
 """
 
 from datetime import date, datetime, timedelta
@@ -17,7 +16,7 @@ from typing import Any, Final, Literal
 
 from reconcile.sandbox.quickbooks.clock import PACIFIC, stamp
 from reconcile.sandbox.quickbooks.entities import RESOURCES
-from reconcile.sandbox.quickbooks.links import MIRRORED, describe_links, move_balances
+from reconcile.sandbox.quickbooks.links import MIRRORED, describe_links, mirror_deposits, move_balances
 from reconcile.sandbox.quickbooks.numbers import JsonObject, parse
 from reconcile.sandbox.quickbooks.sales import keep_numbers
 from reconcile.sandbox.quickbooks.state import CompanyState, leave_out_empty_links
@@ -105,6 +104,7 @@ def load(state: CompanyState, sample: Sample) -> None:
             body = record.body()
             describe_links(state, body)
             state.store.put("Payment", body)
+            mirror_deposits(state, "Payment", record.id)
         state.store.start_sequence("address", _HIGHEST_ADDRESS_ID)
         keep_numbers(state)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from reconcile.sandbox.quickbooks.faults import FaultError
+from reconcile.sandbox.quickbooks.numbers import render
 from reconcile.sandbox.quickbooks.server import Server
 
 CONTROL = json.loads((files("reconcile") / "sandbox/samples/craigs/control-totals.json").read_text())
@@ -104,6 +105,25 @@ def test_the_deposits_of_the_sample_come_from_its_undeposited_funds(desk: Any) -
     assert (again["TotalAmt"], again["Line"]) == (Decimal("868.15"), deposits["121"]["Line"])
 
 
+def test_what_customers_paid_and_what_was_deposited_leave_what_lies_in_undeposited_funds(desk: Any) -> None:
+    waiting = [one for one in desk.query("select * from Payment") if one.get("DepositToAccountRef") == {"value": "4"}]
+    deposited = {one["Id"]: one["LinkedTxn"] for one in waiting if one["LinkedTxn"]}
+    assert deposited == {
+        **{number: [{"TxnId": "102", "TxnType": "Deposit"}] for number in ("31", "32")},
+        **{number: [{"TxnId": "121", "TxnType": "Deposit"}] for number in ("94", "97", "98", "101", "116")},
+    }
+    lying = sum(one["TotalAmt"] for one in waiting if one["Id"] not in deposited)
+    assert lying == Decimal(CONTROL["undeposited_funds"])
+
+
+@pytest.mark.parametrize("operation", ["", "update", "void", "delete"])
+def test_a_payment_of_the_sample_that_was_deposited_is_closed_to_changes(desk: Any, operation: str) -> None:
+    body = {"Id": "31", "SyncToken": "0", "sparse": True, "PrivateNote": "late"}
+    with pytest.raises(FaultError, match="deposited"):
+        desk.post("payment", body, operation=operation)
+    assert desk.get("invoice", "9")["Balance"] == 0
+
+
 def test_nothing_of_the_sample_was_entered_later_than_now(desk: Any) -> None:
     now = desk.server.clock.now().isoformat()
     for kind in (*BOUGHT, "Invoice"):
@@ -155,3 +175,9 @@ def test_forms_of_the_sample_say_whether_they_were_printed_and_mailed(
     """As recordings of the same company have them; a refund never tells of mail."""
     form = desk.get(kind, number)
     assert (form["PrintStatus"], form.get("EmailStatus")) == (printed, mailed)
+
+
+def test_prices_and_percents_of_the_sample_have_no_idle_zeros(desk: Any) -> None:
+    held = desk.query("select * from Estimate where Id = '100'")[0]
+    assert b'"UnitPrice":275,' in render(held)
+    assert b'"TaxPercent":8,' in render(held)

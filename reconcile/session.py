@@ -29,7 +29,7 @@ from reconcile import report, restored
 from reconcile.compare.circumstances import Cap, Circumstances, Mailed
 from reconcile.compare.conflicts import Conflicts, conflicts
 from reconcile.compare.diff import compare_all
-from reconcile.compare.doubles import new_in_books
+from reconcile.compare.doubles import made_twice, new_and_marked
 from reconcile.compare.guards import ENDINGS, PRICE_CHANGES, guards, many_deeds, stale_plan
 from reconcile.compare.habits import PRICES, RUNS_LOOKED_AT, deeds
 from reconcile.compare.merging import documents_to_read
@@ -642,13 +642,11 @@ class Session:
         chosen, currency = self.settings, self.company.currency
         books = self._readers[Side.BOOKS]
         closed, filed, deposited, taken = "", {}, frozenset[str](), {}
-        doubles: Mapping[str, str] = {}
         if isinstance(books, QuickBooksReader):
             closed, filed = books.preferences().closed_until, dict(books.filed_until())
             days = (_earliest_payment_to_books(comparisons[Entity.PAYMENT], in_books[Entity.PAYMENT]), *payments_undone)
             earliest = min(filter(None, days), default="")
             deposited = books.deposited(earliest) if earliest else deposited
-            doubles = self._doubles(books, comparisons[Entity.PAYMENT])
             taken = dict(
                 books.names_taken(names_going_to_books(comparisons[Entity.CUSTOMER], in_billing[Entity.CUSTOMER]))
             )
@@ -660,7 +658,7 @@ class Session:
             filed_until=filed,
             deposited=deposited,
             taken_names=taken,
-            doubles=doubles,
+            doubles=self._doubles(comparisons[Entity.PAYMENT]),
             caps={
                 EffectKind.MAIL: Cap(chosen.most_mails, to_minor(chosen.most_mailed, currency)),
                 EffectKind.CHARGE: Cap(chosen.most_charges, to_minor(chosen.most_charged, currency)),
@@ -668,21 +666,17 @@ class Session:
             permissions=permissions.open_to(self._engine, self.company.key, self.run.id),
         )
 
-    def _doubles(self, books: QuickBooksReader, payments: Comparison) -> Mapping[str, str]:
-        """Payments new in QuickBooks that are second ones of a write of ours, and what that made first.
+    def _doubles(self, payments: Comparison) -> Mapping[str, str]:
+        """Payments new in QuickBooks that are second ones of a write of ours, and those that stand for that write.
 
-        Only where an answer was ever lost can a request arrive twice, and only then QuickBooks is asked.
+        Their marks are looked at among all that was read: a round reads again what moved, not what it is a double of.
         """
-        new = new_in_books(payments)
-        retried = self._journal().retried(Entity.PAYMENT, Side.BOOKS) if new else {}
-        if not retried:
+        in_books = self.books[Entity.PAYMENT]
+        if not new_and_marked(payments, in_books):
             return {}
-        made_for = {mark_of(request_id): billing_id for request_id, billing_id in retried.items()}
-        pairs = self._links.pairs(Entity.PAYMENT)
-        first = dict(zip(pairs["billing_id"], pairs["books_id"], strict=True))
-        marks = books.marks(Entity.PAYMENT, ids=new)
-        known = {record_id: first.get(made_for.get(mark, "")) for record_id, mark in marks.items()}
-        return {record_id: one for record_id, one in known.items() if one is not None and one != record_id}
+        made = self._journal().made(Entity.PAYMENT, Side.BOOKS)
+        by_mark = {mark_of(request_id): record_id for request_id, record_id in made.items()}
+        return made_twice(payments, in_books, by_mark, {*self._links.pairs(Entity.PAYMENT)["books_id"]})
 
     def _save_findings(self) -> None:
         findings = self._findings or ()
@@ -1051,10 +1045,17 @@ class Session:
         pending.replace(self._engine, self.company.key, waiting)
 
     def _left_waiting(self, side: Side, entity: Entity) -> frozenset[str]:
-        """Records of which something is held or left out, by their id on this side; their links may look settled."""
+        """Records of which something is held or left out, by their id on this side; their links may look settled.
+
+        With those that bear the same mark: a payment made twice is known by the other one, also where the journal does
+        not know their request.
+        """
         concerned = [*(self._findings or ()), *self.left_out]
         ids = {one.record_id for one in concerned if one.entity is entity and one.side in (side, None)}
-        return frozenset(ids & {*self._frames[side][entity].frame["id"]})
+        snapshot = self._frames[side][entity]
+        shared = {mark for record_id, mark in snapshot.marks.items() if record_id in ids}
+        ids |= {record_id for record_id, mark in snapshot.marks.items() if mark in shared}
+        return frozenset(ids & {*snapshot.frame["id"]})
 
 
 def speak_plainly() -> None:

@@ -43,7 +43,7 @@ class Circumstances:
         filed_until: the day until which sales tax was filed, ISO, by the name of the tax agency.
         deposited: ids in books of payments that sit in a deposit, beyond those whose record says so.
         taken_names: names in books that are no customer's, case-folded, and whose they are (*vendor*, *employee*).
-        doubles: ids in books of payments that a write has made a second time, and of those it has made first.
+        doubles: ids in books of payments that a write has made a second time, each with the one that stands for it.
         caps: per kind of outside effect; a kind that is not named has none.
         permissions: what people let pass.
     """

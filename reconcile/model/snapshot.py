@@ -112,6 +112,9 @@ class Snapshot:
         gone: ids known to be deleted, from a deleted marker or a direct read, never from absence.
         unreadable: ids of records that exist but could not be read as what they should be; each has a finding.
         findings: what was wrong with single records while reading them.
+        marks: our own marks on payments that we made, by id, where the side has room for one
+            (:mod:`reconcile.sides.quickbooks.marks`). No field, so in no frame and no digest: they say where a record
+            comes from, not what it holds.
     """
 
     side: Side
@@ -124,6 +127,7 @@ class Snapshot:
     gone: frozenset[str] = frozenset()
     unreadable: frozenset[str] = frozenset()
     findings: tuple[Finding, ...] = field(default=())
+    marks: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Number of readable records."""

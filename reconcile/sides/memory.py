@@ -272,6 +272,7 @@ class MemorySide:
             scope=scope,
             counted=counted,
             gone=gone,
+            marks=self.marks(entity, ids=ids) if entity is Entity.PAYMENT else {},
         )
 
 

@@ -176,6 +176,7 @@ def merged(snapshot: Snapshot, fetched: Snapshot) -> Snapshot:
         gone=(snapshot.gone - again) | fetched.gone,
         unreadable=(snapshot.unreadable - again) | fetched.unreadable,
         findings=(*kept.findings, *fetched.findings),
+        marks={**kept.marks, **fetched.marks},
     )
 
 
@@ -201,6 +202,7 @@ def _without(snapshot: Snapshot, ids: Collection[str]) -> Snapshot:
         frame=snapshot.frame[~snapshot.frame["id"].isin(ids)],
         rows=rows[~rows["parent_id"].isin(ids)] if len(rows.columns) else rows,
         findings=tuple(finding for finding in snapshot.findings if finding.record_id not in ids),
+        marks={record_id: mark for record_id, mark in snapshot.marks.items() if record_id not in ids},
     )
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from sqlalchemy import Connection, CursorResult, Engine, bindparam, insert, select, update
 
 from reconcile.errors import ConfigurationError, LeaseError, StepFailedError
-from reconcile.model.entities import Entity, Side, side_and_id
+from reconcile.model.entities import Entity, Side
 from reconcile.model.journal import AgreementUpdate, Answer, Entry, EntryStatus
 from reconcile.model.plan import Action, EffectKind, Operation
 from reconcile.state.agreements import agree, end_link
@@ -57,6 +57,7 @@ APART = 10
 
 _DEFINITE = frozenset({EntryStatus.DONE, EntryStatus.FAILED, EntryStatus.STALE})
 _OPEN = [status.value for status in EntryStatus if status.open]
+_MADE_NOTHING = (EntryStatus.FAILED.value, EntryStatus.STALE.value, EntryStatus.ABSENT.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,12 +234,11 @@ class Journal:
 
         A write that the side refused, or that was proven not to have happened, has mailed nothing.
         """
-        nothing_sent = (EntryStatus.FAILED.value, EntryStatus.STALE.value, EntryStatus.ABSENT.value)
         query = select(JournalRow.operation).where(
             JournalRow.company == self._company,
             JournalRow.step == Entity.INVOICE.value,
             JournalRow.action == Action.CREATE.value,
-            JournalRow.status.not_in(nothing_sent),
+            JournalRow.status.not_in(_MADE_NOTHING),
             JournalRow.operation.contains('"kind":"mail"', autoescape=True),
         )
         with reading(self._engine) as connection:
@@ -247,18 +247,21 @@ class Journal:
         books_ids = frozenset(str(one["books_id"]) for one in mailed if one["books_id"])
         return books_ids, frozenset(str(one["payload"]["number"]) for one in mailed if one["payload"].get("number"))
 
-    def retried(self, step: Entity, side: Side) -> dict[str, str]:
-        """Requests to make something whose answer was lost at first: by request id, the other side's record."""
-        query = select(JournalRow.request_id, JournalRow.record_key).where(
+    def made(self, step: Entity, side: Side) -> dict[str, str | None]:
+        """What requests to make something have made: by request id, the record; ``None`` while that is not known.
+
+        A request that was refused, or that was proven not to have happened, has made nothing and is not among them.
+        """
+        query = select(JournalRow.request_id, JournalRow.target_id).where(
             JournalRow.company == self._company,
             JournalRow.step == step.value,
             JournalRow.side == side.value,
             JournalRow.action == Action.CREATE.value,
-            JournalRow.evidence != "",
+            JournalRow.status.not_in(_MADE_NOTHING),
         )
         with reading(self._engine) as connection:
             rows = connection.execute(query).all()
-        return {request_id: side_and_id(key)[1] for request_id, key in rows}
+        return {row.request_id: row.target_id for row in rows}
 
     def open_entries(self) -> list[Entry]:
         """All entries of the company that must be settled, of whatever run, oldest first."""

@@ -59,6 +59,7 @@ class OneSide:
         self.gone: dict[Entity, set[str]] = {entity: set() for entity in Entity}
         self.unreadable: dict[Entity, set[str]] = {entity: set() for entity in Entity}
         self.findings: list[Finding] = []
+        self.marks: dict[str, str] = {}
 
     def has(self, entity: Entity, record_id: str, **values: Any) -> None:
         self.records[entity][record_id] = {**USUAL[entity], "id": record_id, "version": "0", **values}
@@ -119,6 +120,7 @@ class OneSide:
             gone=frozenset(self.gone[entity]),
             unreadable=frozenset(self.unreadable[entity]),
             findings=tuple(finding for finding in self.findings if finding.entity is entity),
+            marks=dict(self.marks) if entity is Entity.PAYMENT else {},
         )
 
     def snapshots(self) -> dict[Entity, Snapshot]:

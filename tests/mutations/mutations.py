@@ -288,6 +288,8 @@ MUTATIONS = (
     Mutation("doubles are carried", "a payment that one write has made twice is shown, and not carried on",
              "reconcile.compare.doubles:without_doubles", lambda _: lambda operations, _doubles: ([*operations], []),
              ("tests/compare/test_doubles.py",)),
+    Mutation("marks are not read", "what a write has made is known by its mark, whatever became of the answer",
+             "reconcile.sides.quickbooks.columns:mark_in", _gives(None), ("tests/sides/quickbooks/test_columns.py",)),
     Mutation("plan names one record", "a saved plan goes to no other record than it named",
              "reconcile.model.plan:Operation.op_id", _of_one_record, ("tests/compare/test_enforcing.py",)),
     Mutation("no lease", "one holder per company", "reconcile.state.lease:acquire",

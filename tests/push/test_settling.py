@@ -16,7 +16,7 @@ from reconcile.model.journal import EntryStatus
 from reconcile.model.plan import Action, Operation
 from reconcile.push.settle import unresolved_findings
 from reconcile.sides.memory import REMEMBERS
-from reconcile.sides.side import Refusal, RequestMemory
+from reconcile.sides.side import Refusal, RequestMemory, mark_of
 from tests.push.conftest import LIKE_QUICKBOOKS, Office, Unsteady, creation
 
 HOUR = timedelta(hours=1)
@@ -143,13 +143,24 @@ def test_while_a_search_may_lag_behind_finding_nothing_proves_nothing_and_the_re
     assert len(set(office.books.asked)) == 1
 
 
-def test_only_requests_without_a_first_answer_can_have_made_something_twice(office: Office) -> None:
+def test_the_journal_knows_what_a_request_has_made_whatever_became_of_its_answer(office: Office) -> None:
     office.push(a_payment(1))
     lost(office, a_payment(2))
+    made = office.journal("run-3").made
+    answered, open_still = (entry.request_id for entry in office.entries())
+    assert made(Entity.PAYMENT, Side.BOOKS) == {answered: payments(office)[0], open_still: None}
+    assert office.books.census(Entity.PAYMENT).marks[payments(office)[0]] == mark_of(answered)
     office.settle()
-    retried = office.journal("run-3").retried(Entity.PAYMENT, Side.BOOKS)
-    assert retried == {office.entries()[1].request_id: "2"}
-    assert office.journal("run-3").retried(Entity.INVOICE, Side.BOOKS) == {}
+    assert made(Entity.PAYMENT, Side.BOOKS) == {answered: payments(office)[0], open_still: payments(office)[1]}
+    assert made(Entity.INVOICE, Side.BOOKS) == made(Entity.PAYMENT, Side.BILLING) == {}
+
+
+def test_a_request_that_has_made_nothing_is_none_of_those_that_made_something(office: Office) -> None:
+    lost(office, a_payment(), takes_effect=False)
+    office.time_passes(HOUR)
+    (settled,) = office.settle()
+    assert settled.status is EntryStatus.ABSENT
+    assert office.journal("run-3").made(Entity.PAYMENT, Side.BOOKS) == {}
 
 
 def test_what_never_arrived_is_carried_out_by_the_repetition_once(office: Office) -> None:

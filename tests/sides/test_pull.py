@@ -64,6 +64,7 @@ def test_of_copies_that_arrive_in_any_order_the_newest_counts(
             frame=conform(pd.DataFrame(record), dtypes),
             rows=conform(rows, row_dtypes(Entity.INVOICE)),
             scope=Scope.SELECTED,
+            marks={record_id: f"{version:016x}"} if version % 2 else {},
         )
         arrived = merged(arrived, copy)
     newest = {record_id: max(version for one, version in copies if one == record_id) for record_id, _ in copies}
@@ -72,3 +73,4 @@ def test_of_copies_that_arrive_in_any_order_the_newest_counts(
     }
     assert dict(zip(arrived.rows["parent_id"], arrived.rows["amount"], strict=True)) == newest
     assert len(arrived.rows) == len(newest)
+    assert arrived.marks == {one: f"{version:016x}" for one, version in newest.items() if version % 2}

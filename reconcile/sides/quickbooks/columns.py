@@ -7,8 +7,8 @@ mapping.py, whose word is the rule; that both give the same of every record is a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any, Protocol
 
@@ -35,6 +35,7 @@ from reconcile.sides.quickbooks.mapping import (
     state_of,
     voided,
 )
+from reconcile.sides.quickbooks.marks import mark_in
 from reconcile.sides.quickbooks.records import (
     MISSING,
     IdRef,
@@ -82,6 +83,7 @@ class Columns:
         places: the position of each record among all.
         row_places: the position of each row's record among all.
         others: positions of the records that are not plain.
+        marks: our marks on the plain ones, by id; only payments are asked for theirs.
     """
 
     records: pa.Table
@@ -89,6 +91,7 @@ class Columns:
     places: Integers
     row_places: Integers
     others: list[int]
+    marks: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -584,7 +587,14 @@ class PaymentCollector(_Heads):
             "invoice_id": self._invoices,
             "amount": _integers(amount.minor),
         }
-        return _chosen(Entity.PAYMENT, values, rows, family.parents, plain)
+        return replace(_chosen(Entity.PAYMENT, values, rows, family.parents, plain), marks=self._marks(plain))
+
+    def _marks(self, plain: Flags) -> dict[str, str]:
+        return {
+            self._ids[place]: mark
+            for place, note in self._notes
+            if plain[place] and (mark := mark_in(note)) is not None
+        }
 
 
 COLLECTORS: dict[Entity, Callable[[Lookups], Collector]] = {

@@ -32,8 +32,9 @@ from reconcile.sides.quickbooks.mapping import (
     read,
     unreadable,
 )
+from reconcile.sides.quickbooks.marks import mark_in
 from reconcile.sides.quickbooks.pages import Broken, Page, PageAsCame, WrittenPage
-from reconcile.sides.quickbooks.records import Item, Record
+from reconcile.sides.quickbooks.records import Item, Payment, Record
 
 _PORTION = 20_000
 _LONGEST_TOKEN = 18
@@ -86,14 +87,16 @@ class Harvest:
 
     Attributes:
         seen: the records met, whatever became of them: their ids, and the version of the newest copy of each.
-        findings, unreadable, left_out: what was found, ids that could not be read, and how many records are not
-            carried; complete once the frames were asked for, because pages are read some at a time.
+        findings, unreadable, left_out, marks: what was found, ids that could not be read, how many records are not
+            carried, and our marks on payments by their ids; complete once the frames were asked for, because pages are
+            read some at a time.
     """
 
     def __init__(self, entity: Entity, lookups: Lookups) -> None:
         self.entity = entity
         self.findings: list[Finding] = []
         self.unreadable: set[str] = set()
+        self.marks: dict[str, str] = {}
         self.seen: dict[str, int] = {}
         self._left_out: set[str] = set()
         self._newer: dict[str, Record | Broken] = {}
@@ -188,6 +191,7 @@ class Harvest:
         except NotPlainError:
             return False
         self._store()
+        self.marks |= found.marks
         if not found.others:
             self._tables.append(found.records)
             self._row_tables.append(found.rows)
@@ -224,6 +228,8 @@ class Harvest:
             return
         self._values.append(values)
         self._rows += rows
+        if isinstance(record, Payment) and (mark := mark_in(record.private_note)) is not None:
+            self.marks[record.id] = mark
 
     def _lose(self, broken: Broken) -> None:
         self.findings.append(unreadable(self.entity, broken.id, broken.label, broken.why, self._lookups.home_currency))
@@ -259,6 +265,7 @@ class Harvest:
         """Take back what was said of records."""
         self.unreadable -= ids
         self._left_out -= ids
+        self.marks = {record_id: mark for record_id, mark in self.marks.items() if record_id not in ids}
         self.findings = [finding for finding in self.findings if finding.record_id not in ids]
 
     def _replace(self) -> None:

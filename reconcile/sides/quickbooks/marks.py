@@ -14,15 +14,18 @@ import re
 from reconcile.model.entities import Entity
 
 MARKED = frozenset({Entity.INVOICE, Entity.PAYMENT})
+_OPENING = "[reconcile "
 _TAG = re.compile(r"\[reconcile ([0-9a-f]{16})\]")
 
 
 def tag(mark: str) -> str:
     """The private note of a record that bears this mark."""
-    return f"[reconcile {mark}]"
+    return f"{_OPENING}{mark}]"
 
 
 def mark_in(note: str | None) -> str | None:
     """The mark in a private note, whatever people wrote around it; ``None`` when there is none, or more than one."""
-    found = set(_TAG.findall(note or ""))
+    if note is None or _OPENING not in note:  # nearly all of them
+        return None
+    found = set(_TAG.findall(note))
     return str(found.pop()) if len(found) == 1 else None

@@ -657,4 +657,5 @@ def _snapshot(
         gone=gone,
         unreadable=frozenset(harvest.unreadable),
         findings=tuple(harvest.findings),
+        marks=harvest.marks,
     )

@@ -12,6 +12,7 @@ from reconcile.model.entities import Entity
 from reconcile.sides.quickbooks.columns import COLLECTORS, NotPlainError, Numbers, amounts
 from reconcile.sides.quickbooks.frames import Harvest
 from reconcile.sides.quickbooks.mapping import Lookups
+from reconcile.sides.quickbooks.marks import tag
 from reconcile.sides.quickbooks.pages import WrittenPage, census_decoder, page_decoder, read_each
 from reconcile.sides.quickbooks.records import SHAPES, PaymentMethod, WrittenLine
 from tests.sides.quickbooks.conftest import sample
@@ -57,6 +58,7 @@ def read(entity: Entity, bodies: list[bytes], *, together: bool) -> dict[str, An
         "seen": harvest.seen,
         "unreadable": harvest.unreadable,
         "left_out": harvest.left_out,
+        "marks": harvest.marks,
     }
 
 
@@ -81,6 +83,7 @@ ODD_AMOUNTS = st.sampled_from(
     ]
 )
 MISSING = object()
+MARKED = (tag("0" * 16), f"Voided - called on Monday, {tag('1' * 16)}", tag("0" * 16) + tag("1" * 16))
 ODD = st.sampled_from([None, "", "x", 1, True, [], {}, MISSING])
 TIMES = [
     *(
@@ -141,7 +144,7 @@ def head(rate: int) -> dict[str, st.SearchStrategy[Any]]:
         "CustomerRef": ref(rate, "7", "8"),
         "CurrencyRef": ref(rate, "USD", "USD", "EUR") if not rate else ref(rate, "USD", "JPY", "KWD"),
         "TotalAmt": mostly(PLAIN_AMOUNTS, amount(1), rate),
-        "PrivateNote": mostly(st.sampled_from([MISSING, "Voided", "note"]), ODD, rate),
+        "PrivateNote": mostly(st.sampled_from([MISSING, "Voided", "note", *MARKED]), ODD, rate),
     }
 
 
@@ -269,6 +272,25 @@ def test_an_odd_record_among_plain_ones_keeps_its_place(what: str, change: dict[
     assert_the_same(Entity.INVOICE, [body_of(Entity.INVOICE, items)])
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_payments_that_we_made_are_known_by_their_marks_and_nothing_else_is(together: bool) -> None:
+    plain = {"SyncToken": "0", "TotalAmt": 5, "PrivateNote": tag("a" * 16)}
+    odd = {"Line": [{"Amount": Written("1.001"), "LinkedTxn": [{"TxnId": "3", "TxnType": "Invoice"}]}]}
+    lost = {"Id": "5", **plain, "TotalAmt": "five"}
+    items = [
+        {"Id": "1", **plain},
+        {"Id": "2", "TotalAmt": 5},
+        {"Id": "3", **plain, "PrivateNote": tag("b" * 16), **odd},
+    ]
+
+    payments = read(Entity.PAYMENT, [body_of(Entity.PAYMENT, [*items, lost])], together=together)
+    invoices = read(Entity.INVOICE, [body_of(Entity.INVOICE, items[:2])], together=together)
+
+    assert len(payments["findings"]) == 2
+    assert payments["marks"] == {"1": "a" * 16}
+    assert invoices["marks"] == {}
+
+
 def numbers(lines: list[WrittenLine]) -> Numbers:
     found = Numbers()
     found.add([line.amount for line in lines])
@@ -302,7 +324,8 @@ def test_amounts_are_exact(drawn: list[Any]) -> None:
 
 def version_of(entity: Entity, number: int, token: int, how: str) -> dict[str, Any]:
     """A copy of a record that says which version it is; ``how`` it is odd, if it is."""
-    item: dict[str, Any] = {"Id": str(number), "SyncToken": str(token), "TotalAmt": token}
+    note = tag(f"{token:016x}") if token % 2 else "note"
+    item: dict[str, Any] = {"Id": str(number), "SyncToken": str(token), "TotalAmt": token, "PrivateNote": note}
     if how == "unreadable":
         item["TxnDate"] = token
     elif how == "by itself":
@@ -342,4 +365,5 @@ def test_of_copies_of_a_record_the_newest_counts_in_whatever_order_they_come(
         )
     assert harvest.seen == alone.seen
     assert harvest.unreadable == alone.unreadable
+    assert harvest.marks == alone.marks
     assert sorted(harvest.findings, key=str) == sorted(alone.findings, key=str)

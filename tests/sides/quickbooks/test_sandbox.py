@@ -594,6 +594,10 @@ def test_what_is_made_bears_our_mark_in_its_private_note_and_keeps_it_through_ch
     assert books.writer.marks(Entity.INVOICE, ids=[str(made.id)]) == {made.id: mark}
     assert set(books.writer.marks(Entity.PAYMENT, since=start)) >= {paid.id}
     assert books.writer.marks(Entity.CUSTOMER, since=start) == {}
+    pulled = [books.writer.census(Entity.PAYMENT), books.writer.fetch(Entity.PAYMENT, [str(paid.id)])]
+    pulled.append(books.writer.changed([Entity.PAYMENT], start)[Entity.PAYMENT])
+    ours = books.writer.marks(Entity.PAYMENT, ids=[str(paid.id)])
+    assert [{one: known for one, known in of.marks.items() if one == paid.id} for of in pulled] == [ours] * 3
 
     note = f"called on Monday; {tag(mark)} agreed"
     held = books.by_hand(

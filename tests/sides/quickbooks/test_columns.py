@@ -283,7 +283,7 @@ def test_payments_that_we_made_are_known_by_their_marks_and_nothing_else_is(toge
         {"Id": "3", **plain, "PrivateNote": tag("b" * 16), **odd},
     ]
 
-    payments = read(Entity.PAYMENT, [body_of(Entity.PAYMENT, [*items, lost])], together=together)
+    payments = read(Entity.PAYMENT, [body_of(Entity.PAYMENT, page) for page in (items, [lost])], together=together)
     invoices = read(Entity.INVOICE, [body_of(Entity.INVOICE, items[:2])], together=together)
 
     assert len(payments["findings"]) == 2

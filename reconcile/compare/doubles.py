@@ -28,11 +28,10 @@ def new_and_marked(payments: Comparison, in_books: Snapshot) -> frozenset[str]:
 
     None as a rule: what we make has its counterpart. A payment that is void is not made in ReliaBills.
     """
-    if not in_books.marks:
-        return frozenset()
     changes = payments.changes
     new = changes["billing_id"].isna().to_numpy() & ~changes["held"].to_numpy(dtype=bool)
-    return _standing(in_books) & in_books.marks.keys() & {*changes["books_id"][new].dropna()}
+    ours = in_books.marks.keys() & {*changes["books_id"][new].dropna()}
+    return _standing(in_books) & ours if ours else frozenset()
 
 
 def made_twice(
@@ -50,11 +49,15 @@ def made_twice(
         linked: ids in QuickBooks of payments that have a counterpart, whether they were read or not.
     """
     paired = {*linked, *payments.pairs["books_id"]}
-    standing = _standing(in_books)
+    new, standing = new_and_marked(payments, in_books), _standing(in_books)
+    bearers: dict[str, list[str]] = {in_books.marks[record_id]: [] for record_id in new}
+    for record_id in sorted(in_books.marks, key=_age):
+        if in_books.marks[record_id] in bearers:
+            bearers[in_books.marks[record_id]].append(record_id)
     found: dict[str, str] = {}
-    for record_id in new_and_marked(payments, in_books):
+    for record_id in new:
         mark = in_books.marks[record_id]
-        others = sorted((one for one, other in in_books.marks.items() if other == mark and one != record_id), key=_age)
+        others = [one for one in bearers[mark] if one != record_id]
         first = next((one for one in others if one in paired), None)
         if first is None and mark in made and made[mark] != record_id:
             first = made[mark] or next((one for one in others if one in standing), None)

@@ -27,5 +27,5 @@ def mark_in(note: str | None) -> str | None:
     """The mark in a private note, whatever people wrote around it; ``None`` when there is none, or more than one."""
     if note is None or _OPENING not in note:  # nearly all of them
         return None
-    found = set(_TAG.findall(note))
-    return str(found.pop()) if len(found) == 1 else None
+    found: list[str] = _TAG.findall(note)
+    return found[0] if len(found) == 1 or len(set(found)) == 1 else None

@@ -276,6 +276,8 @@ CRASH = "tests/crash/test_everywhere.py::test_killed_at_every_boundary_of_a_work
 FURTHER = "tests/crash/test_further_worlds.py"
 JOURNAL = "tests/state/test_journal.py"
 RUNNER = "tests/runner/test_execute.py"
+COLUMNS = "tests/sides/quickbooks/test_columns.py"
+MARKS = "test_payments_that_we_made_are_known_by_their_marks_and_nothing_else_is"
 BILLING = "tests/sides/billing/test_writer.py"
 
 MUTATIONS = (
@@ -289,7 +291,7 @@ MUTATIONS = (
              "reconcile.compare.doubles:without_doubles", lambda _: lambda operations, _doubles: ([*operations], []),
              ("tests/compare/test_doubles.py",)),
     Mutation("marks are not read", "what a write has made is known by its mark, whatever became of the answer",
-             "reconcile.sides.quickbooks.columns:mark_in", _gives(None), ("tests/sides/quickbooks/test_columns.py",)),
+             "reconcile.sides.quickbooks.columns:mark_in", _gives(None), (f"{COLUMNS}::{MARKS}",)),
     Mutation("plan names one record", "a saved plan goes to no other record than it named",
              "reconcile.model.plan:Operation.op_id", _of_one_record, ("tests/compare/test_enforcing.py",)),
     Mutation("no lease", "one holder per company", "reconcile.state.lease:acquire",

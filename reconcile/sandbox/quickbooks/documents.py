@@ -327,7 +327,8 @@ def _check_paid_from(body: JsonObject) -> None:
     if not body.get(detail):
         raise FaultError(faults.required(detail))
     name = "BankAccountRef" if detail == "CheckPayment" else "CCAccountRef"
-    if not body[detail].get(name):
+    # A cheque over nothing, by which credits pay bills, is drawn on no account.
+    if not body[detail].get(name) and (detail != "CheckPayment" or as_decimal(body["TotalAmt"])):
         raise FaultError(faults.required(f"{detail}.{name}"))
     if detail == "CheckPayment":
         body[detail].setdefault("PrintStatus", "NeedToPrint")
@@ -342,7 +343,9 @@ def _check_bill_payment(state: CompanyState, body: JsonObject, own: str) -> None
     paid = ZERO
     wanted: dict[tuple[str, str], Decimal] = {}
     for line in body["Line"]:
-        for link in line.get("LinkedTxn", ()):
+        if not line.get("LinkedTxn"):
+            raise FaultError(faults.required("LinkedTxn"))
+        for link in line["LinkedTxn"]:
             kind, target = str(link.get("TxnType")), str(link.get("TxnId"))
             link |= {"TxnType": kind, "TxnId": target}
             record = state.store.get(kind, target) if kind in _OWED | {"JournalEntry", "Deposit"} else None

@@ -339,5 +339,9 @@ def system_failure(detail: str) -> FaultError:
 
 def ended_company(status: int) -> FaultError:
     """6190: nobody pays for this company any more."""
-    detail = "Invalid Company Status Error : the subscription has ended or there is a billing problem."
+    detail = (
+        "Subscription period has ended or canceled or there was a billing problem : You can't add data to QuickBooks "
+        "Online Plus because your trial or subscription period ended, you canceled your subscription, or there was a "
+        "billing problem."
+    )
     return FaultError(Problem(6190, "Invalid Company Status Error", detail), status=status)

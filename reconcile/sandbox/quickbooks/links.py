@@ -172,14 +172,13 @@ def check_period(state: CompanyState, *bodies: JsonObject | None) -> None:
         day = parse_date(str((body or {}).get("TxnDate", "")))
         if day is not None and day <= closing:
             detail = (
-                "Account Period Closed, Cannot Update Through Services : The account period has closed and the account "
-                "books cannot be updated through through the QBO Services API. Please use the QBO website to make "
-                "these changes."
+                "The account period has closed and the account books cannot be updated through through the QBO "
+                "Services API. Please use the QBO website to make these changes."
             )
             code = state.switches.closed_books_code
             if code == faults.BUSINESS:
                 raise faults.business("The transaction date is prior to the closing date")
-            raise faults.one(code, "Account Period Closed, Cannot Update Through Services", detail)
+            raise faults.one(code, "Account Period Closed, Cannot Update Through Services API", detail)
 
 
 def check_deposited(state: CompanyState, entity: str, record_id: str) -> None:
@@ -190,8 +189,8 @@ def check_deposited(state: CompanyState, entity: str, record_id: str) -> None:
     """
     if state.store.find("deposited", entity, record_id):
         detail = (
-            "Deposited Transaction cannot be changed : This transaction has been deposited. If you want to change or "
-            "delete it, you must edit the deposit it appears on and remove it first."
+            "This transaction has been deposited. If you want to change or delete it, you must edit the deposit it "
+            "appears on and remove it first."
         )
         raise faults.one(6540, "Deposited Transaction cannot be changed", detail)
 

@@ -59,7 +59,8 @@ def report(state: CompanyState, name: str, parameters: Parameters) -> JsonObject
     Args:
         state: The company.
         name: `CustomerBalance`, `AgedReceivables`, `AgedReceivableDetail` or `TransactionList`.
-        parameters: Query parameters: `report_date`, `start_date`, `end_date`, `customer`.
+        parameters: Query parameters: `customer`; `report_date` of a report on balances, or `start_date` and
+            `end_date` of the list of transactions.
 
     Raises:
         FaultError: There is no such report, or a date is unreadable.
@@ -99,7 +100,8 @@ def _date(parameters: Parameters, name: str, default: date) -> date:
 
 
 def _as_of(state: CompanyState, parameters: Parameters) -> date:
-    return _date(parameters, "report_date", _date(parameters, "end_date", state.today()))
+    """The day of a report on balances; a period asked of one is passed over, as QuickBooks does."""
+    return _date(parameters, "report_date", state.today())
 
 
 def _period(state: CompanyState, parameters: Parameters) -> tuple[date, date]:

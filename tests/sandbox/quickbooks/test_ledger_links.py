@@ -207,7 +207,11 @@ def test_a_closed_period_has_one_of_three_faults(desk: Any, code: int) -> None:
     closing = {"BookCloseDate": "2020-12-31"}
     desk.post("preferences", {"SyncToken": "0", "sparse": True, "AccountingInfoPrefs": closing})
     body = {"CustomerRef": {"value": "1"}, "TotalAmt": 1, "TxnDate": "2020-12-31"}
-    assert refused(desk, "payment", body).code == code
+    problem = refused(desk, "payment", body)
+    assert problem.code == code
+    assert problem.detail.startswith(
+        ("The account period has closed", "Business Validation Error: The transaction date")
+    )
 
 
 def test_a_card_payment_that_was_settled_cannot_be_undone(desk: Any) -> None:
@@ -434,3 +438,28 @@ def test_lines_sent_again_without_their_ids_are_new_lines(
     assert [line["Id"] for line in again["Line"]] == second
     kept = desk.post(kind, {**again, "Line": again["Line"][::-1]})
     assert [line["Id"] for line in kept["Line"]] == second[::-1]
+
+
+@pytest.mark.parametrize("links", [{}, {"LinkedTxn": []}])
+def test_each_line_of_a_bill_payment_says_what_it_pays(desk: Any, links: Any) -> None:
+    body = {
+        "VendorRef": {"value": "56"},
+        "PayType": "CreditCard",
+        "CreditCardPayment": {"CCAccountRef": {"value": "41"}},
+    }
+    problem = refused(desk, "billpayment", {**body, "TotalAmt": 10, "Line": [{"Amount": 10, **links}]})
+    assert (problem.code, problem.detail) == (2020, "Required parameter LinkedTxn is missing in the request")
+
+
+def test_a_credit_pays_a_bill_by_a_cheque_over_nothing(desk: Any) -> None:
+    spent = {"VendorRef": {"value": "56"}, "Line": [expense("7", 10)]}
+    bill, credit = desk.post("bill", spent), desk.post("vendorcredit", spent)
+    links = [{"TxnId": bill["Id"], "TxnType": "Bill"}, {"TxnId": credit["Id"], "TxnType": "VendorCredit"}]
+    body = {
+        "VendorRef": {"value": "56"}, "PayType": "Check", "CheckPayment": {"PrintStatus": "NotSet"}, "TotalAmt": 0,
+        "Line": [{"Amount": 10, "LinkedTxn": [link]} for link in links],
+    }  # fmt: skip
+    assert desk.post("billpayment", body)["CheckPayment"] == {"PrintStatus": "NotSet"}
+    assert desk.get("bill", bill["Id"])["Balance"] == desk.get("vendorcredit", credit["Id"])["Balance"] == 0
+    cheque = {**body, "TotalAmt": 10, "Line": [{"Amount": 10, "LinkedTxn": [{"TxnId": "9", "TxnType": "Bill"}]}]}
+    assert refused(desk, "billpayment", cheque).code == 2020

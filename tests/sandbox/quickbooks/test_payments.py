@@ -178,7 +178,9 @@ def test_a_deposited_payment_is_locked_until_the_deposit_goes(desk: Any) -> None
     link = {"TxnId": deposit["Id"], "TxnType": "Deposit"}
     assert desk.get("payment", payment["Id"]) == {**payment, "LinkedTxn": [link]}
     body = {"Id": payment["Id"], "SyncToken": "0"}
-    assert refused(desk, {**body, "sparse": True, "PrivateNote": "x"}).code == 6540
+    problem = refused(desk, {**body, "sparse": True, "PrivateNote": "x"})
+    assert (problem.code, problem.message) == (6540, "Deposited Transaction cannot be changed")
+    assert problem.detail.startswith("This transaction has been deposited. If you want to change or delete it")
     assert refused(desk, body, operation="delete").code == 6540
     desk.post("deposit", {"Id": deposit["Id"], "SyncToken": "0"}, operation="delete")
     assert desk.get("payment", payment["Id"]) == payment

@@ -67,6 +67,15 @@ def test_credits_and_unapplied_payments_count_against_the_customer(desk: Any) ->
     assert cells(row) == ["Bill's Windsurf Shop", "-15.00"]
 
 
+def test_a_report_on_balances_is_of_its_own_date_and_passes_over_a_period(desk: Any) -> None:
+    today = desk.company.state.today().isoformat()
+    asked = {"start_date": "2001-01-01", "end_date": "2001-01-31"}
+    made = report(desk.company.state, "AgedReceivables", asked)
+    assert (made["Header"]["EndPeriod"], total(made)[-1]) == (today, CONTROL["total"])
+    made = report(desk.company.state, "AgedReceivables", {**asked, "report_date": "2001-01-31"})
+    assert (made["Header"]["EndPeriod"], made["Rows"]) == ("2001-01-31", {})
+
+
 def test_the_heading_of_a_report_is_in_the_order_of_the_schema(desk: Any) -> None:
     made = report(desk.company.state, "TransactionList", {"customer": "1"})
     assert list(made["Header"]) == [

@@ -295,7 +295,7 @@ Tag text
     "EmailAddress": _table("Id text\nAddress text:100\nDefault flag\nTag text"),
     "WebSiteAddress": _table("Id text\nURI text:1000\nDefault flag\nTag text"),
     "MemoRef": _table("value text:1000\nname text\ntype text\nid text"),
-    "LinkedTxn": _table("TxnId any\nTxnType any\nTxnLineId any"),
+    "LinkedTxn": _table("TxnId text\nTxnType text\nTxnLineId text"),
     "NameValue": _table("Name text\nValue text"),
     "AttachableRef": _table("""
 EntityRef any

@@ -342,6 +342,7 @@ def ended_company(status: int) -> FaultError:
     detail = (
         "Subscription period has ended or canceled or there was a billing problem : You can't add data to QuickBooks "
         "Online Plus because your trial or subscription period ended, you canceled your subscription, or there was a "
-        "billing problem."
+        "billing problem. To see or change your subscription status, click 'Your Account' at the upper-right of the "
+        "screen, and click on Resubscribe link or contact your administrator."
     )
     return FaultError(Problem(6190, "Invalid Company Status Error", detail), status=status)

@@ -300,3 +300,13 @@ def test_an_invoice_knows_the_newer_properties_by_their_own_spelling(desk: Any) 
     assert not {"callToAction", "invoiceStatus"} & set(made)
     with pytest.raises(FaultError, match="CallToAction"):
         desk.invoice("1", 10, CallToAction="SendInvoice")
+
+
+@pytest.mark.parametrize("wrong", [[], [None], {}])
+@pytest.mark.parametrize("name", ["TxnId", "TxnType"])
+def test_a_link_of_the_wrong_type_is_2010(desk: Any, name: str, wrong: Any) -> None:
+    link = {"TxnId": "100", "TxnType": "Estimate", name: wrong}
+    with pytest.raises(FaultError) as caught:
+        desk.invoice("24", 10, LinkedTxn=[link])
+    assert caught.value.problems[0].code == 2010
+    assert desk.invoice("24", 10, LinkedTxn=[{"TxnId": 100, "TxnType": "Estimate"}])["LinkedTxn"][0]["TxnId"] == "100"

@@ -26,12 +26,13 @@ from sqlalchemy import Engine
 
 from checks import Validation, validate
 from reconcile import report, restored
-from reconcile.compare.circumstances import Cap, Circumstances, Mailed
+from reconcile.compare.circumstances import Cap, Circumstances, Ended, Mailed
 from reconcile.compare.conflicts import Conflicts, conflicts
 from reconcile.compare.diff import compare_all
 from reconcile.compare.doubles import made_twice, new_and_marked
 from reconcile.compare.guards import ENDINGS, PRICE_CHANGES, guards, many_deeds, stale_plan
 from reconcile.compare.habits import PRICES, RUNS_LOOKED_AT, deeds
+from reconcile.compare.inactive import becomes_active
 from reconcile.compare.merging import documents_to_read
 from reconcile.compare.midnight import midnight_risk
 from reconcile.compare.naming import names_going_to_books
@@ -92,6 +93,7 @@ from reconcile.rebuilding import file_the_dead
 from reconcile.sides.billing import BillingReader
 from reconcile.sides.pull import completed, confirm_absences, merged, pull_census, pull_delta, pull_selected
 from reconcile.sides.quickbooks import QuickBooksReader, novelty_notes
+from reconcile.sides.quickbooks.faults import BUSINESS_RULE, ended
 from reconcile.sides.side import Progress, Readable, Writable, mark_of
 from reconcile.state import companies, cursors, lease, pending, permissions, runs, settings
 from reconcile.state.database import check_whole, open_state
@@ -659,6 +661,7 @@ class Session:
             deposited=deposited,
             taken_names=taken,
             doubles=self._doubles(comparisons[Entity.PAYMENT]),
+            ended_for_good=self._ended_for_good(comparisons),
             caps={
                 EffectKind.MAIL: Cap(chosen.most_mails, to_minor(chosen.most_mailed, currency)),
                 EffectKind.CHARGE: Cap(chosen.most_charges, to_minor(chosen.most_charged, currency)),
@@ -677,6 +680,16 @@ class Session:
         made = self._journal().made(Entity.PAYMENT, Side.BOOKS)
         by_mark = {mark_of(request_id): record_id for request_id, record_id in made.items()}
         return made_twice(payments, in_books, by_mark, {*self._links.pairs(Entity.PAYMENT)["books_id"]})
+
+    def _ended_for_good(self, comparisons: Mapping[Entity, Comparison]) -> frozenset[Ended]:
+        """What QuickBooks has refused to make active again; asked only where something is to become active."""
+        if not becomes_active(comparisons.values()):
+            return frozenset()
+        return frozenset(
+            (entry.step, entry.target_id, entry.expected_version)
+            for entry in self._journal().refused_changes(Side.BOOKS, BUSINESS_RULE)
+            if entry.target_id is not None and entry.fields.get("active") is True and ended(entry.code, entry.reason)
+        )
 
     def _save_findings(self) -> None:
         findings = self._findings or ()

@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 from datetime import date
 from types import MappingProxyType
 
+from reconcile.model.entities import Entity
 from reconcile.model.guards import Permission
 from reconcile.model.plan import EffectKind
+
+Ended = tuple[Entity, str, str | None]
+"""A record of books that is inactive: its kind, its id, and the version that it had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Circumstances:
         deposited: ids in books of payments that sit in a deposit, beyond those whose record says so.
         taken_names: names in books that are no customer's, case-folded, and whose they are (*vendor*, *employee*).
         doubles: ids in books of payments that a write has made a second time, each with the one that stands for it.
+        ended_for_good: customers and products that books have refused to make active again.
         caps: per kind of outside effect; a kind that is not named has none.
         permissions: what people let pass.
     """
@@ -56,5 +61,6 @@ class Circumstances:
     deposited: frozenset[str] = frozenset()
     taken_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     doubles: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    ended_for_good: frozenset[Ended] = frozenset()
     caps: Mapping[EffectKind, Cap] = field(default_factory=lambda: MappingProxyType({}))
     permissions: Sequence[Permission] = ()

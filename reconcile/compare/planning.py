@@ -23,7 +23,7 @@ from reconcile.compare.doubles import without_doubles
 from reconcile.compare.effects import MAIL_WITHIN, with_capped_effects
 from reconcile.compare.endings import with_waiting_endings
 from reconcile.compare.enforcing import Enforced, enforce
-from reconcile.compare.inactive import with_active_references
+from reconcile.compare.inactive import with_active_references, without_changes_to_inactive
 from reconcile.compare.leaving import PassedGuards
 from reconcile.compare.naming import with_free_names
 from reconcile.compare.overpaying import with_held_overpayments
@@ -127,12 +127,14 @@ def make_plan(
         some = [replace(operation, effects=()) if operation.effects else operation for operation in some]
         kept, unnamed = with_free_names(some, given.taken_names)
         kept, twice = without_doubles(kept, given.doubles)
+        kept, ended = without_changes_to_inactive(kept, planner.sides[Side.BOOKS], given.ended_for_good)
         kept, unusable = with_active_references(kept, planner.sides, planner.references)
         kept, waiting = with_waiting_endings(kept, planner.sides)
         kept, protected, opened = with_protection(company, kept, planner.sides, planner.references, given)
         kept, overpaying = with_held_overpayments(kept, planner.sides, planner.references)
         kept, over_cap, let_over = with_capped_effects(company, kept, planner.sides, planner.references, given)
-        left_out[:], passed[:] = [*unnamed, *twice, *unusable, *protected, *overpaying, *over_cap], [*opened, *let_over]
+        left_out[:] = [*unnamed, *twice, *ended, *unusable, *protected, *overpaying, *over_cap]
+        passed[:] = [*opened, *let_over]
         return kept, [*waiting, *left_out]
 
     operations, told = complete(operations)

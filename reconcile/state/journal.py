@@ -263,6 +263,18 @@ class Journal:
             rows = connection.execute(query).all()
         return {row.request_id: row.target_id for row in rows}
 
+    def refused_changes(self, side: Side, code: str) -> list[Entry]:
+        """Changes of records that a side has refused with this code, of whatever run, oldest first."""
+        with reading(self._engine) as connection:
+            return _entries(
+                connection,
+                JournalRow.company == self._company,
+                JournalRow.side == side.value,
+                JournalRow.action == Action.UPDATE.value,
+                JournalRow.status == EntryStatus.FAILED.value,
+                JournalRow.code == code,
+            )
+
     def open_entries(self) -> list[Entry]:
         """All entries of the company that must be settled, of whatever run, oldest first."""
         with reading(self._engine) as connection:

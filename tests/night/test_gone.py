@@ -13,10 +13,11 @@ from reconcile import reach
 from reconcile.cli import app
 from reconcile.errors import StepFailedError
 from reconcile.model.runs import Outcome
-from reconcile.sandbox.billing.schema import Customer
+from reconcile.sandbox.billing.schema import Customer, Product
 from reconcile.sides.quickbooks import reader
 from tests.night.conftest import COMPANY, World
 from tests.night.desks import (
+    L,
     agreed,
     billing,
     billing_rows,
@@ -24,6 +25,7 @@ from tests.night.desks import (
     delete_in_books,
     findings,
     held,
+    invoice_in_billing,
     invoice_in_books,
     invoices_in_billing,
     invoices_in_books,
@@ -109,6 +111,44 @@ def test_a_merge_of_a_customer_without_documents_looks_like_an_inactive_one_and_
         session.scalars(select(Customer).filter_by(account_name="Cool Cars")).one().active = True
     with pytest.raises(StepFailedError, match=r"was merged into another one there.*`reconcile relink`"):
         world.sync()
+
+    waiting, carried = (
+        invoice_in_billing(world, one, L("Gardening", "4", "25")) for one in ("Cool Cars", "Cool Cars Inc")
+    )
+    for mode in ("delta", "census"):
+        settled(world, "Cool Cars", waiting, mode=mode)
+        assert "which has refused to make it active again" in why(world, "Cool Cars")
+        assert "its customer Cool Cars is inactive there" in why(world, waiting)
+    assert {"1001", carried} == invoices_in_books(world).keys()
+
+
+def test_a_change_of_an_inactive_customer_or_product_waits_until_it_is_active_again(world: World) -> None:
+    world.new_customer_in_books("Cool Cars")
+    world.new_product_in_books("Gardening")
+    world.new_product_in_books("Mowing")
+    agreed(world)
+    with billing(world) as session:
+        session.scalars(select(Customer).filter_by(account_name="Cool Cars")).one().active = False
+        session.scalars(select(Product).filter_by(name="Mowing")).one().active = False
+    agreed(world)
+    with billing(world) as session:
+        session.scalars(select(Customer).filter_by(account_name="Cool Cars")).one().email = "new@example.com"
+        session.scalars(select(Product).filter_by(name="Mowing")).one().description = "by hand"
+
+    for mode in ("delta", "census", "delta"):
+        quiet(world, mode=mode)
+        waiting = {
+            one["label"]: one["sentence"] for one in findings(world) if one["check"] == "change_waits_while_inactive"
+        }
+        assert waiting.keys() == {"Cool Cars", "Mowing"}
+        assert "takes no change to it as long as it is; what was changed in ReliaBills (email)" in waiting["Cool Cars"]
+
+    with billing(world) as session:
+        session.scalars(select(Customer).filter_by(account_name="Cool Cars")).one().active = True
+        session.scalars(select(Product).filter_by(name="Mowing")).one().active = True
+    agreed(world, mode="delta")
+    assert customer_in_books(world, "Cool Cars")["PrimaryEmailAddr"] == {"Address": "new@example.com"}
+    quiet(world)
 
 
 def test_deleted_in_quickbooks_voided_in_reliabills_where_the_company_says_so_and_never_made_again(

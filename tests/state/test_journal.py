@@ -80,6 +80,21 @@ def test_entries_come_back_in_the_order_given(desk: Any) -> None:
     assert [entry.fields["display_name"] for entry in entries] == keys
 
 
+def test_refused_changes_are_those_of_one_side_with_that_code_and_of_any_run(desk: Any) -> None:
+    def refused(key: str, code: str, **write: Any) -> None:
+        entry = desk.intend(key, **{"side": Side.BOOKS, "action": Action.UPDATE, "expected_version": "3", **write})
+        desk.journal.mark_sent([entry])
+        desk.answer(entry, EntryStatus.FAILED, code=code, reason="no")
+
+    refused("books:1", "6000", fields={"active": True})
+    refused("books:2", "6240")
+    refused("books:3", "6000", side=Side.BILLING, billing_id="9")
+    refused("billing:4", "6000", action=Action.CREATE, books_id=None, expected_version=None)
+    desk.intend("books:5", side=Side.BOOKS, action=Action.UPDATE, expected_version="3")
+    found = desk.journal.refused_changes(Side.BOOKS, "6000")
+    assert [(one.target_id, one.expected_version, one.fields) for one in found] == [("1", "3", {"active": True})]
+
+
 # Request ids
 
 

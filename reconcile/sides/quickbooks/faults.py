@@ -165,7 +165,7 @@ def explain(fault: Fault) -> str:
     meaning, remedy = _EXPLAINED.get(
         fault.code, ("QuickBooks refused it", "Read QuickBooks' own words and change the record accordingly.")
     )
-    if fault.code == BUSINESS_RULE and _ENDED in f"{fault.message} {fault.detail}".lower():
+    if ended(fault.code, f"{fault.message} {fault.detail}"):
         meaning, remedy = _MERGED
     own = fault.detail or fault.message
     quoted = f' QuickBooks says: "{_short(own)}"' if own else ""
@@ -189,6 +189,11 @@ def uncertain(fault: Fault) -> bool:
     if fault.code == BUSINESS_RULE:
         return any(phrase in words for phrase in _UNCERTAIN)
     return fault.code in {INTERNAL, DUPLICATE_REQUEST}
+
+
+def ended(code: str, words: str) -> bool:
+    """Whether a refusal says that the record is inactive, and cannot be changed or become active again (API file 8)."""
+    return code == BUSINESS_RULE and _ENDED in words.lower()
 
 
 def about_content(fault: Fault) -> bool:

@@ -20,6 +20,7 @@ def update(state: CompanyState, resource: Resource, cleaned: JsonObject) -> Json
         if not all(isinstance(section, dict) for section in sections.values()):
             raise FaultError(faults.unparseable())
         body = _deeply_merged(stored, sections)
+        _check_custom_fields(body)
         if _multicurrency(stored) and not _multicurrency(body):
             raise faults.business("Multicurrency cannot be turned off once it is on.")
         return state.change(resource, body)
@@ -46,10 +47,23 @@ def _multicurrency(body: JsonObject) -> bool:
     return bool((body.get("CurrencyPrefs") or {}).get("MultiCurrencyEnabled"))
 
 
+def _check_custom_fields(body: JsonObject) -> None:
+    """Every form reads them: definitions in groups, both as lists of objects."""
+    groups = (body.get("SalesFormsPrefs") or {}).get("CustomField", [])
+    if not _are_objects(groups) or not all(_are_objects(group.get("CustomField", [])) for group in groups):
+        raise FaultError(faults.unparseable())
+
+
+def _are_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+
+
 def _deeply_merged(held: Any, given: Any) -> Any:
     """Sections keep what a request does not mention, whether it is sparse or not: most of them cannot be written."""
     if isinstance(held, dict) and not isinstance(given, dict):
         raise FaultError(faults.plain_reference() if "value" in held else faults.unparseable())
+    if held is not None and any(isinstance(held, kind) != isinstance(given, kind) for kind in (dict, list)):
+        raise FaultError(faults.unparseable())
     if not isinstance(held, dict) or not isinstance(given, dict):
         return given
     result = dict(held)

@@ -343,9 +343,11 @@ def _details(request: JsonObject) -> list[JsonObject]:
 def _check_known(body: Any, shape: str, known: tuple[str, ...]) -> None:
     if not isinstance(body, dict):
         raise FaultError(faults.unparseable())
-    for name in body:
+    for name, value in body.items():
         if name not in known:
             raise FaultError(faults.unknown_property(name, shape, known))
+        if isinstance(value, dict | list) and name != "TaxRateDetails":
+            raise FaultError(faults.unparseable())
 
 
 def _existing_or_new_rate(state: CompanyState, detail: JsonObject) -> Record:

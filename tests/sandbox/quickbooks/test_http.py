@@ -332,7 +332,7 @@ def test_a_reference_is_an_object_whatever_it_points_to(call: Call, name: str) -
 
 def test_a_tax_service_that_is_misspelt_is_2010(call: Call) -> None:
     detail = {"TaxRateName": "Odd", "RateValue": "8", "TaxAgencyId": "1", "TaxApplicableOn": "Sales"}
-    for wrong in ({**detail, "Rate": 8}, "Odd", 8):
+    for wrong in ({**detail, "Rate": 8}, "Odd", 8, {**detail, "TaxApplicableOn": []}, {**detail, "TaxRateName": {}}):
         error = fault(call("POST", "taxservice/taxcode", json={"TaxCode": "Odd", "TaxRateDetails": [wrong]}))
         assert error["code"] == "2010"
     assert fault(call("POST", "taxservice/taxcode", json={"TaxCode": "O", "TaxRateDetails": 8}))["code"] == "2010"

@@ -176,6 +176,18 @@ def test_a_section_of_preferences_is_an_object(desk: Any) -> None:
     assert refused(desk, "preferences", {"SyncToken": "0", "sparse": True, "TaxPrefs": "off"}).code == 2010
 
 
+@pytest.mark.parametrize("wrong", [8, {}, [8], [[]], [{"CustomField": 0}], [{"CustomField": [8]}]])
+def test_custom_fields_of_the_wrong_type_never_reach_a_form(desk: Any, wrong: Any) -> None:
+    change = {"SyncToken": "0", "sparse": True, "SalesFormsPrefs": {"CustomField": wrong}}
+    assert refused(desk, "preferences", change).code == 2010
+    assert desk.invoice("1", 10)["CustomField"][0]["Name"] == "Crew #"
+
+
+def test_a_flag_of_the_preferences_is_no_object(desk: Any) -> None:
+    change = {"SyncToken": "0", "sparse": True, "SalesFormsPrefs": {"AllowDiscount": {"value": True}}}
+    assert refused(desk, "preferences", change).code == 2010
+
+
 def test_preferences_name_accounts_that_are_there(desk: Any) -> None:
     prefs = desk.get("preferences", "1")
     other = {entry["Name"]: entry["Value"] for entry in prefs["OtherPrefs"]["NameValue"]}

@@ -106,6 +106,8 @@ EDITS = st.sampled_from(
         (Entity.INVOICE, "due_date", "2026-12-24"),
         (Entity.CUSTOMER, "active", False),
         (Entity.PRODUCT, "active", False),
+        (Entity.CUSTOMER, "active", True),
+        (Entity.PRODUCT, "active", True),
     ]
 )
 LABELS = {Entity.CUSTOMER: CUSTOMERS, Entity.PRODUCT: PRODUCTS, Entity.INVOICE: NUMBERS, Entity.PAYMENT: REFERENCES}
@@ -270,7 +272,7 @@ class History(RuleBasedStateMachine):
         record = self._there(on, entity, label)
         if record is None or _value(record, name) == value or record.get("void") or record.get("state") == "void":
             return
-        if name == "active" and self._used(on, entity, label):
+        if name == "active" and not value and self._used(on, entity, label):
             return
         if self._work(
             f"{name} of {entity.singular} {label} becomes {value}",
@@ -653,7 +655,7 @@ def _edit_in_billing(people: BillingPeople, entity: Entity, label: str, name: st
     if name == "active":
         if entity is not Entity.CUSTOMER:
             raise NotAllowedError
-        day.inactivate_customer(people.engine, label)
+        (day.activate_customer if value else day.inactivate_customer)(people.engine, label)
     elif entity is Entity.CUSTOMER:
         day.edit_customer(people.engine, label, **{name: value})
     elif entity is Entity.PRODUCT:

@@ -50,6 +50,13 @@ def inactivate_customer(engine: Engine, customer: str) -> str:
         return f"{customer} is made inactive in ReliaBills."
 
 
+def activate_customer(engine: Engine, customer: str) -> str:
+    """Staff makes a customer active again."""
+    with transaction(engine) as session:
+        ledger.activate(session, _customer(session, customer))
+        return f"{customer} is active again in ReliaBills."
+
+
 def new_product(engine: Engine, name: str, price: str, *, taxable: bool = False, description: str | None = None) -> str:
     """Staff enters a product."""
     with transaction(engine) as session:

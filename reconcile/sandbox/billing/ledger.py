@@ -137,6 +137,11 @@ def inactivate(session: BillingSession, customer: Customer) -> None:
     edit_customer(session, customer, active=False)
 
 
+def activate(session: BillingSession, customer: Customer) -> None:
+    """Make an inactive customer active again."""
+    edit_customer(session, customer, active=True)
+
+
 def _check_customer(details: Mapping[str, Any], who: str) -> None:
     missing = [name.replace("_", " ") for name in _REQUIRED if not details.get(name)]
     if missing:

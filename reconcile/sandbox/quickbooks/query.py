@@ -387,9 +387,10 @@ class QueryEngine:
         records = [record for record in candidates if all(test(record) for test in tests)]
         for field, descending in reversed(query.order):
             records.sort(key=self._sort_key(resource, field), reverse=descending)
-        self._recent[key] = _Remembered(version, records)
-        while len(self._recent) > _REMEMBERED:
-            self._recent.popitem(last=False)
+        if not delayed:  # what is hidden now is shown soon, without a change
+            self._recent[key] = _Remembered(version, records)
+            while len(self._recent) > _REMEMBERED:
+                self._recent.popitem(last=False)
         return records
 
     def _candidates(self, resource: Resource, query: Query) -> Iterable[Record]:

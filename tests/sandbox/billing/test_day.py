@@ -40,6 +40,8 @@ def test_people_come_change_and_go(craigs: Engine) -> None:
     cars = _one(craigs, Customer, account_name="Cool Cars")
     assert (cars.phone, cars.email, cars.auto_pay) == ("(415) 555-9900", "Cars@intuit.com", "card")
     assert not _one(craigs, Customer, account_name="Finch Street Nursery").active
+    assert "is active again" in day.activate_customer(craigs, "Finch Street Nursery")
+    assert _one(craigs, Customer, account_name="Finch Street Nursery").active
 
 
 def test_prices_and_rates_change(craigs: Engine) -> None:

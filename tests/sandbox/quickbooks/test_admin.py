@@ -205,6 +205,9 @@ def test_a_change_shows_late_in_queries_but_at_once_in_a_read(admin: Any, call: 
     admin("POST", "/clock", {"shift_seconds": 1801})
     assert exists(call, "Late")
     admin("POST", "/clock", {"shift_seconds": -1801})
+    assert not exists(call, "Late")
+    admin("POST", "/visibility", {"seconds": 0})
+    assert exists(call, "Late")
 
 
 def test_access_tokens_can_be_ended_at_once() -> None:

@@ -11,7 +11,7 @@ record that keeps moving is *deferred*: shown as held, left to the next run, no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -99,8 +99,9 @@ class _Step:
         operations = self.pusher.planned(self.step)
         moved = self.rounds.look(self.step, operations)
         self.news = dict(moved.news)
-        still = [operation for operation in operations if operation.op_id not in moved.operations]
-        self.attempts = [Attempt(one, "stale") for one in operations if one.op_id in moved.operations]
+        again = _with_companions(operations, moved.operations)
+        still = [operation for operation in operations if operation.op_id not in again]
+        self.attempts = [Attempt(one, "stale") for one in operations if one.op_id in again]
         self.attempts += self.pusher.carry_out(still, progress)
         for _ in range(ROUNDS):
             self._settle()
@@ -163,6 +164,20 @@ class _Step:
             if attempt.status == "deferred":
                 self.pusher.defer(attempt.operation)
                 self.found.append(_deferred(attempt))
+
+
+def _with_companions(operations: Sequence[Operation], moved: Collection[str]) -> frozenset[str]:
+    """These operations and all about one of their records, which are carried out in their order or decided anew.
+
+    A record of a pair that comes apart may be linked with another one in the same step.
+    """
+    stale: set[str] = set()
+    more = {*moved}
+    while more:
+        stale |= more
+        theirs = {one for operation in operations if operation.op_id in stale for one in _ids(operation)}
+        more = {one.op_id for one in operations if not theirs.isdisjoint(_ids(one))} - stale
+    return frozenset(stale)
 
 
 def _known(attempt: Attempt, settled: Settled | None) -> Attempt:

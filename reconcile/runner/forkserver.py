@@ -199,6 +199,7 @@ class ForkServer:
             if os.getpid() == self._pid:
                 for kernel in list(self._kernels.values()):
                     self._over(kernel, kernel.kill())
+                signal.set_wakeup_fd(-1)  # its socket goes with this server, and signals may still come
 
     def _serve(self) -> Request | None:
         while True:

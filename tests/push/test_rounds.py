@@ -134,3 +134,30 @@ def test_a_pair_that_was_ended_does_not_stand_for_each_other_any_more(office: Of
     with pytest.raises(UnknownReferenceError):
         references.id_on(Side.BOOKS, Entity.CUSTOMER, f"billing:{billing_id}")
     assert not references.linked(Side.BOOKS, Entity.CUSTOMER, books_id)
+
+
+@pytest.mark.parametrize("moved", ["the end of the pair", "the new pair"])
+def test_a_pair_is_linked_only_after_the_one_in_its_way_has_ended(office: Office, moved: str) -> None:
+    """Of a pair that comes apart one record belongs to another one now; something of it has moved meanwhile."""
+    office.push(customer(Side.BOOKS, 1))
+    ((books_id, billing_id),) = office.links(Entity.CUSTOMER)
+    one = replace(customer(Side.BOOKS, 1), side=None, payload={}, agreed={})
+    ended = replace(one, action=Action.FORGET, books_id=books_id, billing_id=billing_id)
+    linked = replace(one, action=Action.LINK, key="books:77", books_id="77", billing_id=billing_id)
+    alone = customer(Side.BOOKS, 2)
+    planned = (ended, linked, alone)
+    pusher = Pusher(Plan(COMPANY, {}, planned), office.sides, office.journal("run-2"), office.references, {})
+    told: list[Records] = []
+
+    def decide(_step: Entity, records: Records) -> Decided:
+        assert (books_id, billing_id) in office.links(Entity.CUSTOMER)
+        told.append(records)
+        return Decided((ended, linked), ())
+
+    stale = {"the end of the pair": ended, "the new pair": linked}[moved].op_id
+    rounds = Rounds(lambda *_: Moved(frozenset({stale}), {}), decide, lambda: ())
+    report, _ = push_in_rounds(pusher, Entity.CUSTOMER, (), rounds)
+    assert report.result.status is StepStatus.SYNCED
+    assert told == [{Side.BOOKS: {books_id, "77"}, Side.BILLING: {billing_id}}]
+    (linked_now,) = [pair for pair in office.links(Entity.CUSTOMER) if pair[1] == billing_id]
+    assert linked_now == ("77", billing_id)

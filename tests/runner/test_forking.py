@@ -368,6 +368,20 @@ def test_a_fork_server_that_is_killed_while_it_imports_is_told(own_servers: pyte
     server.close()
 
 
+def test_a_signal_that_comes_when_a_fork_server_has_ended_finds_nothing_closed() -> None:
+    """What a process writes to its standard error then would be taken for what a run has to say."""
+    ending = (
+        "import os, signal, socket\n"
+        "from reconcile.runner.forkserver import ForkServer\n"
+        "listener, (lifeline, held) = socket.create_server(('127.0.0.1', 0)), socket.socketpair()\n"
+        "held.close()\n"
+        "assert ForkServer(listener, lifeline).serve() is None\n"
+        "os.kill(os.getpid(), signal.SIGTERM)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", ending], capture_output=True, check=False, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("asked", [b"nonsense\n", b"{}\n", b"[]\n", b"", b'{"arguments": [], "environment": {}'])
 def test_who_asks_in_another_way_is_told_and_the_server_goes_on(asked: bytes) -> None:
     server = fork_server()

@@ -43,7 +43,7 @@ from reconcile.errors import (
     StepFailedError,
     UnreachableError,
 )
-from reconcile.model.entities import Entity, Side
+from reconcile.model.entities import Entity, Side, label_column
 from reconcile.model.resolutions import DELETED, DELETED_FOR_GOOD
 from reconcile.model.runs import Outcome
 from reconcile.repair import Repair
@@ -280,8 +280,20 @@ class History(RuleBasedStateMachine):
             lambda people: people.edit(entity, label, **{name: value}),
             lambda people: _edit_in_billing(people, entity, label, name, value),
         ):
-            self.last[entity, label, name] = value
-            self._touched(entity, label)
+            self._made(entity, label, name, value)
+
+    def _made(self, entity: Entity, label: str, name: str, value: Any) -> None:
+        """Somebody made a field this; who makes it again what both sides have agreed on has changed nothing."""
+        self.last[entity, label, name] = value
+        if self._agreed(entity, label).get(name) == value:
+            del self.last[entity, label, name]
+        self._touched(entity, label)
+
+    def _agreed(self, entity: Entity, label: str) -> dict[str, Any]:
+        """What both sides of a record were last seen to hold."""
+        query = "select entity, fields from base join link on link.id = base.link_id where ended_at is null"
+        bases = [json.loads(row["fields"]) for row in self.world.state.rows(query) if row["entity"] == entity.value]
+        return next((base for base in bases if base.get(label_column(entity)) == label), {})
 
     def two_people_change_the_same(self, name: str, first: str) -> None:
         """The same customer's city, otherwise on each side."""
@@ -494,8 +506,7 @@ class History(RuleBasedStateMachine):
         told = self.world.root / "interrupted.json"
         if told.exists():
             entity, label, name, value = json.loads(told.read_text(encoding="utf-8"))
-            self.last[Entity(entity), label, name] = value
-            self._touched(Entity(entity), label)
+            self._made(Entity(entity), label, name, value)
             self.history.append(f"{BOOKS}, meanwhile: {name} of {entity} {label} becomes {value}")
             told.unlink()
 

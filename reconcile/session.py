@@ -35,7 +35,7 @@ from reconcile.compare.habits import PRICES, RUNS_LOOKED_AT, deeds
 from reconcile.compare.inactive import becomes_active
 from reconcile.compare.merging import documents_to_read
 from reconcile.compare.midnight import midnight_risk
-from reconcile.compare.naming import names_going_to_books
+from reconcile.compare.naming import names_going_to_books, renamed_in_books
 from reconcile.compare.planning import Planned, make_plan
 from reconcile.compare.policy import Policy, written_fields
 from reconcile.compare.resolving import one_to_one, pairs_left
@@ -644,6 +644,7 @@ class Session:
         chosen, currency = self.settings, self.company.currency
         books = self._readers[Side.BOOKS]
         closed, filed, deposited, taken = "", {}, frozenset[str](), {}
+        in_the_way: dict[tuple[Entity, str], str] = {}
         if isinstance(books, QuickBooksReader):
             closed, filed = books.preferences().closed_until, dict(books.filed_until())
             days = (_earliest_payment_to_books(comparisons[Entity.PAYMENT], in_books[Entity.PAYMENT]), *payments_undone)
@@ -652,6 +653,10 @@ class Session:
             taken = dict(
                 books.names_taken(names_going_to_books(comparisons[Entity.CUSTOMER], in_billing[Entity.CUSTOMER]))
             )
+            for entity in (Entity.CUSTOMER, Entity.PRODUCT):
+                if renamed := renamed_in_books(comparisons[entity], in_billing[entity]):
+                    found = books.names_in_the_way(entity, renamed)
+                    in_the_way |= {(entity, record_id): other for record_id, other in found.items()}
         return Circumstances(
             today=self.today,
             send_automatically=self._billing_sends_invoices(),
@@ -660,6 +665,7 @@ class Session:
             filed_until=filed,
             deposited=deposited,
             taken_names=taken,
+            names_in_the_way=in_the_way,
             doubles=self._doubles(comparisons[Entity.PAYMENT]),
             ended_for_good=self._ended_for_good(comparisons),
             caps={

@@ -47,6 +47,8 @@ class Circumstances:
         filed_until: the day until which sales tax was filed, ISO, by the name of the tax agency.
         deposited: ids in books of payments that sit in a deposit, beyond those whose record says so.
         taken_names: names in books that are no customer's, case-folded, and whose they are (*vendor*, *employee*).
+        names_in_the_way: customers and products by their id in books, and the id of the other one of their kind there
+            that has the name which they are to get.
         doubles: ids in books of payments that a write has made a second time, each with the one that stands for it.
         ended_for_good: customers and products that books have refused to make active again.
         caps: per kind of outside effect; a kind that is not named has none.
@@ -60,6 +62,7 @@ class Circumstances:
     filed_until: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     deposited: frozenset[str] = frozenset()
     taken_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    names_in_the_way: Mapping[tuple[Entity, str], str] = field(default_factory=lambda: MappingProxyType({}))
     doubles: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     ended_for_good: frozenset[Ended] = frozenset()
     caps: Mapping[EffectKind, Cap] = field(default_factory=lambda: MappingProxyType({}))

@@ -125,7 +125,7 @@ def make_plan(
 
     def complete(some: Sequence[Operation]) -> tuple[list[Operation], list[Finding]]:
         some = [replace(operation, effects=()) if operation.effects else operation for operation in some]
-        kept, unnamed = with_free_names(some, given.taken_names)
+        kept, unnamed = with_free_names(some, given.taken_names, given.names_in_the_way)
         kept, twice = without_doubles(kept, given.doubles)
         kept, ended = without_changes_to_inactive(kept, planner.sides[Side.BOOKS], given.ended_for_good)
         kept, unusable = with_active_references(kept, planner.sides, planner.references)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
+from reconcile.model.runs import Outcome
 from reconcile.sandbox.billing import day
 from tests.night.conftest import TODAY, World
 from tests.night.desks import (
@@ -15,6 +18,7 @@ from tests.night.desks import (
     customer_in_books,
     delete_in_books,
     edit_in_billing,
+    held,
     in_billing,
     invoice_in_billing,
     invoice_in_books,
@@ -22,11 +26,14 @@ from tests.night.desks import (
     invoices_in_books,
     line_in_books,
     payment_in_books,
+    quiet,
     sell_in_books,
+    sentences,
     settled,
     void_payment_in_billing,
     void_payment_in_books,
     why,
+    writes,
 )
 
 ODD_NAMES = ("O'Neil & Sons", 'The "Corner" Shop', "Back\\slash Ltd", "Rosé & Émile", "Zwei  Blanks")
@@ -429,3 +436,39 @@ def test_a_name_that_a_vendor_has_holds_its_customer_and_no_step_fails_until_it_
     in_billing(world, "update customers set account_name = 'PG&E (customer)' where account_name = 'pg&e'")
     settled(world)
     assert invoices_in_books(world) == invoices_in_billing(world)
+
+
+def renamed(world: World, table: str, column: str, *names: tuple[str, str]) -> None:
+    """Staff gives records of ReliaBills new names, all in one day."""
+    for old, _ in names:
+        in_billing(world, f"update {table} set {column} = '{old} meanwhile' where {column} = '{old}'")
+    for old, new in names:
+        in_billing(world, f"update {table} set {column} = '{new}' where {column} = '{old} meanwhile'")
+
+
+@pytest.mark.parametrize("mode", ["census", "delta"])
+def test_names_that_are_exchanged_or_handed_on_fail_no_step(world: World, mode: str) -> None:
+    for name in ("Ann", "Bob", "Cy", "Dan"):
+        customer_in_billing(world, name)
+    for name in ("Rocks", "Sod"):
+        day.new_product(world.billing, name, "25")
+    invoice_in_billing(world, "Ann", L("Rocks", "1", "25"))
+    settled(world)
+
+    renamed(world, "customers", "account_name", ("Ann", "Bob"), ("Bob", "Cy"), ("Cy", "Eve"))
+    renamed(world, "products", "name", ("Rocks", "Sod"), ("Sod", "Rocks"))
+    carried = []
+    for _ in range(3):
+        assert world.sync(mode=mode).outcome is Outcome.AGREED_EXCEPT_HELD, sentences(world)
+        carried.append([label for _, _, label in writes(world)])
+    assert carried == [["Cy"], ["Bob"], ["Ann"]]
+    assert held(world) == {"Rocks", "Sod"}
+    assert "the name Sod is that of another product there" in why(world, "Rocks")
+    quiet(world, "Rocks", "Sod", mode=mode)
+
+    renamed(world, "products", "name", ("Sod", "Sand"))
+    for _ in range(2):
+        world.sync(mode=mode)
+        assert len(writes(world)) == 1
+    quiet(world, mode=mode)
+    assert {one["Name"] for one in world.books.query("select * from Item", "Item")} >= {"Rocks", "Sand"}

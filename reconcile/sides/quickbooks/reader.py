@@ -63,6 +63,8 @@ INVALID_ID = "2030"
 _NAMED = ("Vendor", "Employee")
 """What shares its names with customers."""
 
+_NAMED_BY = {Entity.CUSTOMER: ("Customer", "DisplayName"), Entity.PRODUCT: ("Item", "Name")}
+
 _DAY = len("2026-11-25")
 _LISTS = frozenset({"Customer", "Item", "TaxCode", "TaxRate", "PaymentMethod"})
 R = TypeVar("R")
@@ -172,6 +174,41 @@ class QuickBooksReader:
                     for one in content.get(kind, []):
                         found[str(one.get("DisplayName", "")).casefold()] = kind.lower()
         return found
+
+    def names_in_the_way(self, entity: Entity, renamed: Mapping[str, str]) -> Mapping[str, str]:
+        """Customers or products that cannot get their new name: by id, the id of the other one that has it.
+
+        Inactive ones count: their names still collide (API file 8, row 23). A product's name is used once per category.
+
+        Args:
+            entity: customers or products.
+            renamed: by id, the name that each is about to get.
+        """
+        kind, column = _NAMED_BY[entity]
+        statements = [
+            query.select(kind, query.among(field, some), query.ALL_ACTIVE)
+            for field, values in ((column, sorted({*renamed.values()})), ("Id", sorted(renamed)))
+            for some in _chunks(values, NAMES_AT_ONCE)
+        ]
+        there: dict[str, dict[str, Any]] = {}
+        for asked in _chunks(statements, query.LARGEST_BATCH):
+            for content in self._contents(asked):
+                there |= {str(one["Id"]): one for one in content.get(kind, [])}
+
+        def known_as(one: Mapping[str, Any], name: object) -> tuple[str, object]:
+            above = (one.get("ParentRef") or {}).get("value") if entity is Entity.PRODUCT else None
+            return str(name).casefold(), above
+
+        holders: dict[tuple[str, object], list[str]] = {}
+        for record_id, one in sorted(there.items()):
+            holders.setdefault(known_as(one, one.get(column)), []).append(record_id)
+        wanted = {
+            record_id: known_as(there[record_id], name) for record_id, name in renamed.items() if record_id in there
+        }
+        others = {
+            record_id: [one for one in holders.get(name, []) if one != record_id] for record_id, name in wanted.items()
+        }
+        return {record_id: found[0] for record_id, found in others.items() if found}
 
     def deposited(self, since: str) -> frozenset[str]:
         """Ids of the payments that sit in deposits dated on or after this day (ISO).

@@ -163,6 +163,23 @@ def test_a_name_already_taken_fails_with_words(books: Books) -> None:
     assert books.writer.find(Entity.CUSTOMER, {"display_name": "Books by Bessie"}) == []
 
 
+def test_a_name_that_another_one_has_is_in_the_way_however_it_is_written(books: Books) -> None:
+    wanted = {"1": "Amy's Bird Sanctuary", "2": "AMY'S bird sanctuary", "5": "Nobody's Name", "999": "Cool Cars"}
+    assert books.writer.names_in_the_way(Entity.CUSTOMER, wanted) == {"2": "1"}
+
+
+def test_a_product_s_name_is_used_once_in_its_category(books: Books) -> None:
+    def entered(**body: Any) -> str:
+        answer = books.session.call("POST", books.session.address("item"), body=body).required()
+        return str(answer["Item"]["Id"])
+
+    income = {"IncomeAccountRef": {"value": "79"}, "Type": "Service"}
+    category = entered(Name="Lawns", Type="Category")
+    turf, bark = entered(Name="Turf", **income), entered(Name="Bark", **income)
+    inside = entered(Name="Seed", **income, SubItem=True, ParentRef={"value": category})
+    assert books.writer.names_in_the_way(Entity.PRODUCT, {turf: "bark", bark: "Seed", inside: "Turf"}) == {turf: bark}
+
+
 def test_what_an_update_does_not_name_stays(books: Books) -> None:
     before = books.session.get(books.session.address("customer", "3"))["Customer"]
     cars = books.writer.fetch(Entity.CUSTOMER, ["3"]).frame.loc[0]

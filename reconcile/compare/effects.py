@@ -1,14 +1,14 @@
 """Outside effects: the mails and charges that the operations of a plan would cause, named before anything is written.
 
-ReliaBills' midnight job charges whatever is open for a customer on auto pay, and mails new invoices when the company
-says so. Whoever opens a balance there, or leaves one open, causes a charge. What would cause more of it than one run
-may, waits for the next run: the oldest records go first.
+ReliaBills' midnight job charges whatever is open for an active customer on auto pay, and mails new invoices when the
+company says so. Whoever opens a balance there, leaves one open, or makes a customer who owes active again, causes a
+charge. What would cause more of it than one run may, waits for the next run: the oldest records go first.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -187,6 +187,9 @@ class _Causes:
             for values in (operation.payload, operation.before)
             for row in _applications(values)
         }
+        self.active_again = frozenset(operation.key for operation in operations if _makes_active(operation))
+        if self.active_again:
+            touched |= self._invoices_of(self.active_again, billing)
         self.books = self._invoices(Side.BOOKS, books, touched)
         self.billing = self._invoices(Side.BILLING, billing, touched)
         self.settled = self._settled_by(operations)
@@ -196,9 +199,26 @@ class _Causes:
         """The mails and charges that follow from one operation."""
         if operation.side is not Side.BILLING:
             return ()
+        if operation.step is Entity.CUSTOMER:
+            return self._of_customer(operation)
         if operation.step is Entity.INVOICE:
             return self._of_new_invoice(operation) if operation.action is Action.CREATE else self._of_invoice(operation)
         return self._of_payment(operation) if operation.step is Entity.PAYMENT else ()
+
+    def _of_customer(self, operation: Operation) -> Sequence[OutsideEffect]:
+        """ReliaBills charges no inactive customer ("Customers"); once active again, all that is open."""
+        if not _makes_active(operation) or operation.key not in self.auto_pay:
+            return ()
+        left = [
+            invoice.balance - self.settled[key]
+            for key, invoice in self.billing.items()
+            if invoice.customer == operation.key and self._charged(key)
+        ]
+        still_open = [amount for amount in left if amount > 0]
+        if not still_open:
+            return ()
+        cause = "a customer on auto pay who owes becomes active again"
+        return [self._effect(EffectKind.CHARGE, operation, sum(still_open), cause)]
 
     def _of_new_invoice(self, operation: Operation) -> Sequence[OutsideEffect]:
         invoice = self.books.get(operation.key)
@@ -286,6 +306,13 @@ class _Causes:
     def _effect(self, kind: EffectKind, operation: Operation, amount: int, cause: str) -> OutsideEffect:
         return OutsideEffect(kind, operation.customer, amount, operation.currency, f"{operation.label}: {cause}")
 
+    def _invoices_of(self, customers: Collection[str], billing: Snapshots) -> set[str]:
+        """Keys of the invoices of these customers in billing."""
+        frame = billing[Entity.INVOICE].frame
+        owners = self.references.keys(Side.BILLING, Entity.CUSTOMER, frame["customer_id"])
+        own = self.references.keys(Side.BILLING, Entity.INVOICE, frame["id"])
+        return {str(key) for key in own[among(owners.fillna(""), customers)]}
+
     def _invoices(self, side: Side, snapshots: Snapshots, keys: set[str]) -> dict[str, _Invoice]:
         frame = snapshots[Entity.INVOICE].frame
         own = self.references.keys(side, Entity.INVOICE, frame["id"])
@@ -335,6 +362,15 @@ class _Causes:
         for parent, invoice, amount in zip(rows["parent_id"], invoices, rows["amount"].fillna(0), strict=True):
             applied[ending[parent]][invoice] += int(amount)
         return applied
+
+
+def _makes_active(operation: Operation) -> bool:
+    """Whether a customer in billing is made active again."""
+    return (operation.step, operation.side, operation.action) == (
+        Entity.CUSTOMER,
+        Side.BILLING,
+        Action.UPDATE,
+    ) and operation.payload.get("active") is True
 
 
 _DISCOUNTS = ("discount_percent", "discount_taxable", "discount_nontaxable")

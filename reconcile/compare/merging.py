@@ -123,22 +123,27 @@ def _suspects(comparisons: Mapping[Entity, Comparison], books: Snapshots, billin
 def documents_to_read(
     customers: pd.DataFrame, agreements: Mapping[Entity, Agreement]
 ) -> dict[tuple[Side, Entity], frozenset[str]]:
-    """What a delta must read besides what changed: the transactions of linked customers that became inactive.
+    """What a delta must read besides what changed: the transactions of linked customers that became inactive or active.
 
     A merge moves transactions without a new version, so no list of changes has them; and whether a customer still owes
-    stands on its invoices.
+    stands on its invoices: who does stays active, and is charged on auto pay once active again.
 
     Args:
         customers: those of QuickBooks that were read.
         agreements: what both sides were last seen to hold.
     """
-    inactive = customers["id"][~is_live(customers).to_numpy()]
+    live = is_live(customers).to_numpy()
     links = agreements[Entity.CUSTOMER].frame
-    before = links["fields"].fillna("").str.contains(r'"active":\s*true', regex=True).to_numpy(dtype=bool)
-    ended = links["books_id"][among(links["books_id"], inactive) & before]
-    if ended.empty:
+    known = links["fields"].fillna("")
+    before, not_before = (
+        known.str.contains(rf'"active":\s*{said}', regex=True).to_numpy(dtype=bool) for said in ("true", "false")
+    )
+    ended = among(links["books_id"], customers["id"][~live]) & before
+    back = among(links["books_id"], customers["id"][live]) & not_before
+    turned = links["books_id"][ended | back]
+    if turned.empty:
         return {}
-    owners = "|".join(re.escape(key_of(Side.BOOKS, books_id)) for books_id in ended)
+    owners = "|".join(re.escape(key_of(Side.BOOKS, books_id)) for books_id in turned)
     wanted: dict[tuple[Side, Entity], frozenset[str]] = {}
     for entity in _DOCUMENTS:
         documents = agreements[entity].frame

@@ -139,3 +139,41 @@ def test_a_cent_that_a_new_invoice_will_come_to_more_in_billing_is_named_too(gar
     garden.books.invoice("q7", "107", "q1", lines=line, **figures)
     garden.books.payment("q9", "q1", 576, {"q7": 576}, reference="whole")
     assert effects(garden.plan()) == [(EffectKind.CHARGE, "107", 1)]
+
+
+@pytest.fixture
+def ended(trade: Trade) -> Trade:
+    """Amy, on auto pay, is inactive with two open invoices and a paid one; now QuickBooks has made her active again."""
+    trade.both_have("customer", "q1", "r1", "Amy", active=False)
+    trade.billing.change(Entity.CUSTOMER, "r1", auto_pay=True)
+    trade.both_have("customer", "q3", "r3", "Bob")
+    trade.both_have("product", "q2", "r2", "Gardening")
+    for n, balance in ((5, 500), (6, 300), (7, 0)):
+        trade.both_have("invoice", f"q{n}", f"r{n}", f"10{n}", "q1", 500, balance=balance)
+    trade.books.change(Entity.CUSTOMER, "q1", active=True)
+    return trade
+
+
+def test_whoever_makes_a_customer_on_auto_pay_active_again_charges_all_that_is_open(ended: Trade) -> None:
+    planned = ended.plan()
+    assert effects(planned) == [(EffectKind.CHARGE, "Amy", 800)]
+    assert "a customer on auto pay who owes becomes active again" in planned.plan.operations[0].effects[0].cause
+    ended.books.payment("q9", "q1", 300, {"q6": 300})
+    assert effects(ended.plan()) == [(EffectKind.CHARGE, "Amy", 500)]
+    ended.billing.change(Entity.CUSTOMER, "r1", auto_pay=False)
+    assert effects(ended.plan()) == []
+
+
+def test_over_the_cap_the_customer_stays_inactive_and_what_is_new_for_it_waits(ended: Trade) -> None:
+    ended.books.invoice("q10", "110", "q1", 100, balance=0, state="paid")
+    ended.books.payment("q11", "q1", 100, {"q10": 100})
+    ended.books.invoice("q12", "112", "q3", 100)
+    planned = ended.plan(**charges(5, 799))
+    assert created(planned) == ["112"]
+    told = {one.label or one.record_id: one.check for one in planned.findings}
+    assert told["Amy"] == "outside_effects_over_cap"
+    assert told["110"] == "inactive_on_the_other_side"
+    assert [one for one in planned.plan.writes() if one.label == "Amy"] == []
+    within = ended.plan(**charges(5, 800))
+    assert {"110", "112"} <= {*created(within)}
+    assert ("customer", "Amy") in {(one.step.value, one.label) for one in within.plan.writes()}

@@ -169,3 +169,18 @@ def test_a_delta_also_reads_the_documents_of_customers_that_became_inactive(amy:
         (Side.BOOKS, Entity.PAYMENT): {"q7"},
         (Side.BILLING, Entity.PAYMENT): {"r7"},
     }
+
+
+def test_a_delta_reads_the_documents_of_a_customer_who_becomes_active_again_and_may_owe(trade: Trade) -> None:
+    trade.both_have("customer", "q1", "r1", "Amy", active=False)
+    trade.both_have("customer", "q9", "r9", "Bert", active=False)
+    trade.both_have("product", "q2", "r2", "Rocks")
+    trade.both_have("invoice", "q5", "r5", "100", "q1", 1000, product="q2")
+    trade.both_have("invoice", "q6", "r6", "101", "q9", 1000, product="q2")
+    assert documents_to_read(trade.books.snapshot(Entity.CUSTOMER).frame, trade.agreements()) == {}
+    trade.books.change(Entity.CUSTOMER, "q1", active=True)
+    wanted = documents_to_read(trade.books.snapshot(Entity.CUSTOMER).frame, trade.agreements())
+    assert {key: ids for key, ids in wanted.items() if ids} == {
+        (Side.BOOKS, Entity.INVOICE): {"q5"},
+        (Side.BILLING, Entity.INVOICE): {"r5"},
+    }

@@ -294,6 +294,8 @@ MUTATIONS = (
              "reconcile.compare.inactive:without_changes_to_inactive",
              lambda _: lambda operations, *_: ([*operations], []),
              ("tests/compare/test_inactive.py",)),
+    Mutation("no charge foreseen", "a charge that midnight would make is named and counted before",
+             "reconcile.compare.effects:_Causes.of", lambda _: lambda *_: (), ("tests/compare/test_effects.py",)),
     Mutation("marks are not read", "what a write has made is known by its mark, whatever became of the answer",
              "reconcile.sides.quickbooks.columns:mark_in", _gives(None), (f"{COLUMNS}::{MARKS}",)),
     Mutation("plan names one record", "a saved plan goes to no other record than it named",

@@ -192,8 +192,12 @@ def uncertain(fault: Fault) -> bool:
 
 
 def ended(code: str, words: str) -> bool:
-    """Whether a refusal says that the record is inactive, and cannot be changed or become active again (API file 8)."""
-    return code == BUSINESS_RULE and _ENDED in words.lower()
+    """Whether a refusal says that the record is inactive, and cannot be changed or become active again (API file 8).
+
+    ``words`` are QuickBooks' own, or what :func:`explain` made of them.
+    """
+    said = words.lower()
+    return code == BUSINESS_RULE and (_ENDED in said or _MERGED[0].lower() in said)
 
 
 def about_content(fault: Fault) -> bool:

@@ -1,6 +1,6 @@
 import pytest
 
-from reconcile.sides.quickbooks.faults import Fault, explain, faults_in, name_locked, parse_faults, uncertain
+from reconcile.sides.quickbooks.faults import Fault, ended, explain, faults_in, name_locked, parse_faults, uncertain
 
 APPLICATION = (
     b'{"Fault":{"Error":[{"Message":"M1","Detail":"D1","code":"6070","element":"Line.Amount"},'
@@ -107,3 +107,13 @@ def test_what_was_merged_into_another_is_told_apart_from_other_rules() -> None:
     assert "merged into another one" in explain(merged)
     assert "`reconcile relink`" in explain(merged)
     assert "merged" not in explain(Fault("6000", "A business validation error", "The date is too old."))
+
+
+@pytest.mark.parametrize("place", ["message", "detail"])
+def test_what_cannot_be_brought_back_is_known_by_quickbooks_words_and_by_ours(place: str) -> None:
+    words = {"message": "A business validation error", "detail": "Something else."}
+    fault = Fault("6000", **{**words, place: "You cannot modify a list element that has been deleted."})
+    assert ended(fault.code, f"{fault.message} {fault.detail}")
+    assert ended(fault.code, explain(fault))
+    assert not ended(fault.code, explain(Fault("6000", "A business validation error", "The date is too old.")))
+    assert not ended("6240", explain(fault))

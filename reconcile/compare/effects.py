@@ -187,9 +187,9 @@ class _Causes:
             for values in (operation.payload, operation.before)
             for row in _applications(values)
         }
-        self.active_again = frozenset(operation.key for operation in operations if _makes_active(operation))
-        if self.active_again:
-            touched |= self._invoices_of(self.active_again, billing)
+        customers_here = [one for one in operations if (one.step, one.side) == (Entity.CUSTOMER, Side.BILLING)]
+        if active_again := {one.key for one in customers_here if one.activates}:
+            touched |= self._invoices_of(active_again, billing)
         self.books = self._invoices(Side.BOOKS, books, touched)
         self.billing = self._invoices(Side.BILLING, billing, touched)
         self.settled = self._settled_by(operations)
@@ -207,7 +207,7 @@ class _Causes:
 
     def _of_customer(self, operation: Operation) -> Sequence[OutsideEffect]:
         """ReliaBills charges no inactive customer ("Customers"); once active again, all that is open."""
-        if not _makes_active(operation) or operation.key not in self.auto_pay:
+        if not operation.activates or operation.key not in self.auto_pay:
             return ()
         left = [
             invoice.balance - self.settled[key]
@@ -362,15 +362,6 @@ class _Causes:
         for parent, invoice, amount in zip(rows["parent_id"], invoices, rows["amount"].fillna(0), strict=True):
             applied[ending[parent]][invoice] += int(amount)
         return applied
-
-
-def _makes_active(operation: Operation) -> bool:
-    """Whether a customer in billing is made active again."""
-    return (operation.step, operation.side, operation.action) == (
-        Entity.CUSTOMER,
-        Side.BILLING,
-        Action.UPDATE,
-    ) and operation.payload.get("active") is True
 
 
 _DISCOUNTS = ("discount_percent", "discount_taxable", "discount_nontaxable")

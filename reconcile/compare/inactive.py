@@ -36,10 +36,7 @@ _NEEDED: Mapping[Side, Mapping[Entity, tuple[Entity, ...]]] = {
 
 def becomes_active(comparisons: Iterable[Comparison]) -> bool:
     """Whether anything is to become active again in QuickBooks."""
-    return any(
-        ((one.differences["field"] == "active") & (one.differences["decision"] == Decision.TO_BOOKS)).any()
-        for one in comparisons
-    )
+    return any(not one.keys_going(Decision.TO_BOOKS, "active").empty for one in comparisons)
 
 
 def without_changes_to_inactive(
@@ -62,7 +59,7 @@ def without_changes_to_inactive(
             continue
         if operation.target_id not in inactive.get(operation.step, ()):
             continue
-        if operation.payload.get("active") is not True:
+        if not operation.activates:
             refused[position] = _change_waits(operation)
         elif (operation.step, operation.target_id, operation.expected_version) in for_good:
             refused[position] = _cannot_return(operation)
@@ -88,7 +85,7 @@ def with_active_references(
         for key in _inactive(sides[side], entity, references)
     }
     for operation in operations:
-        if operation.side is not None and operation.payload.get("active") is True:
+        if operation.side is not None and operation.activates:
             inactive.pop((operation.side, operation.record), None)
     if not inactive:
         return [*operations], []

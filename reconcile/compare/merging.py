@@ -134,6 +134,7 @@ def documents_to_read(
     """
     live = is_live(customers).to_numpy()
     links = agreements[Entity.CUSTOMER].frame
+    links = links[among(links["books_id"], customers["id"])]
     known = links["fields"].fillna("")
     before, not_before = (
         known.str.contains(rf'"active":\s*{said}', regex=True).to_numpy(dtype=bool) for said in ("true", "false")
@@ -198,10 +199,9 @@ def _waiting(comparison: Comparison, ids: frozenset[str]) -> Comparison:
 
 def _with_notes(company: str, customers: Comparison, suspects: Sequence[_Suspect]) -> Comparison:
     """The comparison, with a note on each of these that becomes inactive in ReliaBills now."""
-    differences, changes = customers.differences, customers.changes.set_index("key")
+    changes = customers.changes.set_index("key")
     by_key = {key_of(Side.BOOKS, one.books_id): one for one in suspects}
-    carried = (differences["field"] == "active") & (differences["decision"] == Decision.TO_BILLING)
-    ending = set(differences["key"][carried.to_numpy(dtype=bool)])
+    ending = set(customers.keys_going(Decision.TO_BILLING, "active"))
     notes = [_maybe(company, one, str(changes.loc[key, "label"])) for key, one in by_key.items() if key in ending]
     return replace(customers, findings=(*customers.findings, *notes)) if notes else customers
 

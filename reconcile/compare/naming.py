@@ -22,10 +22,8 @@ _NAME = "display_name"
 
 def names_going_to_books(customers: Comparison, in_billing: Snapshot) -> tuple[str, ...]:
     """The names that customers may be given in QuickBooks by this comparison, sorted."""
-    changes, differences = customers.changes, customers.differences
-    renamed = differences["key"][
-        ((differences["field"] == _NAME) & (differences["decision"] == Decision.TO_BOOKS)).to_numpy(dtype=bool)
-    ]
+    changes = customers.changes
+    renamed = customers.keys_going(Decision.TO_BOOKS, _NAME)
     new = changes["books_id"].isna().to_numpy()
     going = changes["billing_id"][
         (new | changes["key"].isin(renamed).to_numpy()) & ~changes["held"].to_numpy(dtype=bool)
@@ -36,12 +34,11 @@ def names_going_to_books(customers: Comparison, in_billing: Snapshot) -> tuple[s
 
 def renamed_in_books(comparison: Comparison, in_billing: Snapshot) -> dict[str, str]:
     """Customers or products that this comparison gives another name in QuickBooks: by their id there, that name."""
-    changes, differences = comparison.changes, comparison.differences
-    column = label_column(comparison.entity)
-    going = (differences["field"] == column) & (differences["decision"] == Decision.TO_BOOKS)
-    if not going.any():
+    changes, column = comparison.changes, label_column(comparison.entity)
+    going = comparison.keys_going(Decision.TO_BOOKS, column)
+    if going.empty:
         return {}
-    pairs = changes[changes["key"].isin(differences["key"][going]).to_numpy() & changes["books_id"].notna().to_numpy()]
+    pairs = changes[changes["key"].isin(going).to_numpy() & changes["books_id"].notna().to_numpy()]
     names = dict(zip(in_billing.frame["id"], in_billing.frame[column], strict=True))
     renamed = {
         str(books_id): names.get(billing_id)

@@ -133,7 +133,9 @@ def make_plan(
         kept, protected, opened = with_protection(company, kept, planner.sides, planner.references, given)
         kept, overpaying = with_held_overpayments(kept, planner.sides, planner.references)
         kept, over_cap, let_over = with_capped_effects(company, kept, planner.sides, planner.references, given)
-        kept, needing = with_active_references(kept, planner.sides, planner.references)  # what the cap leaves inactive
+        needing: list[Finding] = []
+        if over_cap:  # a customer who stays inactive over the cap takes nothing new
+            kept, needing = with_active_references(kept, planner.sides, planner.references)
         left_out[:] = [*unnamed, *twice, *ended, *unusable, *protected, *overpaying, *over_cap, *needing]
         passed[:] = [*opened, *let_over]
         return kept, [*waiting, *left_out]

@@ -131,3 +131,8 @@ class Comparison:
     findings: tuple[Finding, ...]
     resolved: tuple[Applied, ...] = ()
     ended: tuple[EndedLink, ...] = ()
+
+    def keys_going(self, decision: Decision, field: str) -> pd.Series[str]:
+        """Keys of the records of which this field goes to that side."""
+        going = (self.differences["field"] == field) & (self.differences["decision"] == decision)
+        return self.differences["key"][going.to_numpy(dtype=bool)]

@@ -105,6 +105,11 @@ class Operation:
         return self.books_id if self.side is Side.BOOKS else self.billing_id
 
     @property
+    def activates(self) -> bool:
+        """Whether it brings an inactive record back into use."""
+        return self.action is Action.UPDATE and self.payload.get("active") is True
+
+    @property
     def op_id(self) -> str:
         """Identity within a company: the same work on the same records in the same state has the same id (40 hex)."""
         records = [self.key, self.books_id, self.billing_id]
